@@ -1,0 +1,9 @@
+/** The library: models in, exact gradients of observables and feature vectors out. */
+module obsprop.engine {
+    requires obsprop.cuda;
+    requires jdk.incubator.vector;
+    requires com.fasterxml.jackson.core;
+
+    exports obsprop.tensor;
+    exports obsprop.kernel;
+}

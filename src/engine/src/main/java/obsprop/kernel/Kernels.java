@@ -1,0 +1,174 @@
+package obsprop.kernel;
+
+import java.lang.foreign.Arena;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+
+/**
+ * The numeric operations a backend offers: everything the layers are made of, forward and VJP.
+ *
+ * <p>Letters: N rows of activations (tokens of a ragged batch), K cotangents per activation row, n a width, H heads,
+ * G key/value heads (H a multiple of G; head h reads k and v of head {@code h / (H/G)}), D head width.
+ *
+ * <p><b>Layout.</b> Every tensor has stride 1 along its last axis; other strides are free, so views of fused buffers are
+ * legal everywhere. Activations have type {@link #activationType()}; weights (GEMM operand {@code b}, tables, gains,
+ * biases) may be F32, F16 or BF16 and are widened on the fly. Accumulation is at least F32.
+ *
+ * <p><b>K cotangents.</b> A VJP takes cotangents of K * N rows beside saved values of N rows: cotangent row r pairs with
+ * saved row {@code r % N}. Saved values are never replicated.
+ *
+ * <p><b>Aliasing.</b> Outputs must not overlap inputs, unless an operation says that it works in place.
+ *
+ * <p><b>Checks.</b> The layers check shapes once when they are built; kernels trust them (asserts aside). Results do not
+ * depend on the number of threads, to the bit.
+ */
+public interface Kernels {
+    /** One line in words: what does the arithmetic, for instance {@code "Vector API, 512 bit, 2 threads"}. */
+    String describe();
+
+    /** Type of activations and cotangents: F32, or F64 for the proving form of the scalar kernels. */
+    DType activationType();
+
+    // ---- memory
+
+    /** A contiguous, zeroed tensor of {@link #activationType()} where this backend computes; freed with {@code arena}. */
+    Tensor allocate(Arena arena, int... shape);
+
+    /**
+     * The weight {@code host} where this backend computes: the same view on a CPU, an upload in its own type on a
+     * device. Strides are kept or made contiguous as the backend likes; the shape stays.
+     */
+    Tensor place(Arena arena, Tensor host);
+
+    /** Copies element by element between views of one shape, across places and real types, rounding to nearest even. */
+    void copy(Tensor from, Tensor to);
+
+    /** Sets every element to zero. */
+    void zero(Tensor x);
+
+    // ---- dense algebra
+
+    /**
+     * {@code c[m,n] (+)= op(a)[m,k] op(b)[k,n]}, with {@code op(x) = x} or its transpose.
+     *
+     * @param a of the activation type (or a weight type, where b is then of the activation type)
+     * @param b usually the weight: {@code X W^T} for W [out,in] is {@code gemm(X, NO, W, YES, ...)}, its VJP
+     *     {@code dY W} is {@code gemm(dY, NO, W, NO, ...)}
+     * @param c of the activation type
+     */
+    void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write);
+
+    /** {@code y[r,:] (+)= row[:]} for every row r of y [N,n]. */
+    void broadcast(Tensor row, Tensor y, Write write);
+
+    /** {@code y += alpha * x}, for two views of one shape of rank 1 to 3. */
+    void addScaled(double alpha, Tensor x, Tensor y);
+
+    /**
+     * {@code y[r,:] (+)= scale * table[ids[r],:]} for every row r of y [N,n].
+     *
+     * @param table [V,n]
+     * @param ids N row numbers, all in range
+     */
+    void gather(Tensor table, int[] ids, double scale, Tensor y, Write write);
+
+    // ---- normalisation
+
+    /**
+     * {@code y = norm(x)} over the last axis; see {@link NormParameters}.
+     *
+     * @param x [N,n], or [N,H,n] with H independent rows each
+     * @param y as x; may be x itself
+     * @param stats [N,2] or [N,H,2]: written with mean (0 for RMS) and rstd of each row
+     */
+    void norm(Tensor x, NormParameters parameters, Tensor y, Tensor stats);
+
+    /**
+     * VJP of {@link #norm}: {@code dx (+)= J^T dy} at x, under {@code rule}.
+     *
+     * @param dy [K*N,n] or [K*N,H,n]
+     * @param x the forward's input, [N,n] or [N,H,n]
+     * @param stats as the forward wrote it
+     * @param dx as dy; may be dy itself with OVERWRITE
+     */
+    void normVjp(Tensor dy, Tensor x, Tensor stats, NormParameters parameters, NormRule rule, Tensor dx, Write write);
+
+    // ---- attention
+
+    /**
+     * Rotates pairs of coordinates of every head, in place: {@code (a, b) <- (a cos - b sin, a sin + b cos)}; the VJP is
+     * the same call with {@code inverse}, which rotates back.
+     *
+     * @param x [R,H,D] with R = K*N rows; row r has position {@code positions[r % N]}
+     * @param positions N positions, each less than the rows of the tables
+     * @param cos [P,m], the cosine of each pair's angle at each position; only the first 2m coordinates turn
+     * @param sin [P,m]
+     */
+    void rotate(Tensor x, int[] positions, Tensor cos, Tensor sin, RotaryStyle style, boolean inverse);
+
+    /**
+     * Causal attention within each prompt: {@code z[t,h] = sum_j A_h[t,j] v[j,h/(H/G)]}, see {@link AttentionSpec}.
+     * Memory does not grow with T^2.
+     *
+     * @param q [N,H,D]
+     * @param k [N,G,D]
+     * @param v [N,G,D]
+     * @param z [N,H,D], written
+     * @param lse [N,H], written: log of the sum of exp(score) over the permitted keys, from which
+     *     {@code A = exp(s - lse)}
+     */
+    void attention(Tensor q, Tensor k, Tensor v, AttentionSpec spec, Segments segments, Tensor z, Tensor lse);
+
+    /**
+     * VJP of {@link #attention}. With {@code dA[t,j] = dz[t] . v[j]}: {@code dv[j] = sum_t A[t,j] dz[t]} (summed over
+     * the heads of a group); under EXACT also {@code ds = A (dA - sum_j A dA)}, times {@code 1 - (s/cap)^2} under a soft
+     * cap, {@code dq[t] = scale sum_j ds[t,j] k[j]}, {@code dk[j] = scale sum_t ds[t,j] q[t]}. All overwritten; under
+     * FROZEN dq and dk are left untouched.
+     *
+     * @param dz [K*N,H,D]
+     * @param dq [K*N,H,D]
+     * @param dk [K*N,G,D]
+     * @param dv [K*N,G,D]
+     */
+    void attentionVjp(
+            Tensor dz,
+            AttentionInputs saved,
+            AttentionSpec spec,
+            Segments segments,
+            AttentionRule rule,
+            AttentionCotangents out);
+
+    /**
+     * The pattern of one prompt, from the saved values: {@code pattern[h,t,j]}, zero where key j is not permitted.
+     *
+     * @param prompt which of the segments
+     * @param pattern [H,T,T], written
+     */
+    void attentionPattern(AttentionInputs saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern);
+
+    /** What the forward pass of attention leaves for its VJP: q [N,H,D], k and v [N,G,D], lse [N,H]. */
+    record AttentionInputs(Tensor q, Tensor k, Tensor v, Tensor lse) {}
+
+    /** Cotangents of q [K*N,H,D] and of k and v [K*N,G,D]. */
+    record AttentionCotangents(Tensor dq, Tensor dk, Tensor dv) {}
+
+    // ---- elementwise
+
+    /** {@code y = f(x)} for x and y [N,n]; y may be x. */
+    void activation(Activation f, Tensor x, Tensor y);
+
+    /** {@code dx = f'(x) * dy}, overwritten; dy and dx [K*N,n], x [N,n]; dx may be dy. */
+    void activationVjp(Activation f, Tensor dy, Tensor x, Tensor dx);
+
+    /** {@code y = f(gate) * up} for [N,n]; y may be gate or up. */
+    void gated(Activation f, Tensor gate, Tensor up, Tensor y);
+
+    /**
+     * VJP of {@link #gated}, overwritten: {@code dGate = dy * up * f'(gate)}, {@code dUp = dy * f(gate)}; dy, dGate, dUp
+     * [K*N,n], gate and up [N,n]; dGate or dUp may be dy.
+     */
+    void gatedVjp(Activation f, Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp);
+
+    /** {@code x <- cap * tanh(x / cap)}, in place, for x [N,n]. */
+    void softCap(double cap, Tensor x);
+}
