@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.Optional;
 import java.util.Random;
 import java.util.function.DoubleSupplier;
+import java.util.function.IntToDoubleFunction;
 import obsprop.kernel.NormParameters.Kind;
 import obsprop.kernel.TestBed.Operand;
 import obsprop.kernel.TestBed.Side;
@@ -48,17 +49,42 @@ public interface NormContract extends KernelsUnderTest {
         return out;
     }
 
-    /**
-     * {@code max |x| * rstd}, at least 1: by this a rounding of x or of the mean grows in {@code (x - mean) * rstd}.
-     * It is the square of this that {@code E[x^2] - mean^2} would suffer.
-     */
-    static double condition(Operand x, Operand stats) {
-        return Math.max(1, Tensors.largest(x.expected()) * rstd(stats));
-    }
+    /** What the tolerances need to know of the rows of x, each of n elements. */
+    record Rows(int n, double[] x, double[] stats) {
+        static Rows of(Operand x, Operand stats) {
+            int n = x.expected().size(x.expected().rank() - 1);
+            return new Rows(n, x.expected().toDoubles(), stats.expected().toDoubles());
+        }
 
-    static double rstd(Operand stats) {
-        int[] shape = stats.expected().shape();
-        return Tensors.largest(stats.expected().slice(shape.length - 1, 1, 2));
+        /** The row that element i of x, or of one of the cotangents of x, belongs to. */
+        int row(int i) {
+            return i % x.length / n;
+        }
+
+        double rstd(int row) {
+            return stats[2 * row + 1];
+        }
+
+        /**
+         * {@code max |x| * rstd}, at least 1: by this a rounding of x or of the mean grows in {@code (x - mean) * rstd}.
+         * It is the square of this that {@code E[x^2] - mean^2} would suffer.
+         */
+        double condition(int row) {
+            double largest = 0;
+            for (int i = row * n; i < (row + 1) * n; i++) {
+                largest = Math.max(largest, Math.abs(x[i]));
+            }
+            return Math.max(1, largest * rstd(row));
+        }
+
+        /** {@code sqrt(n) / ||x||}. */
+        double paperFactor(int row) {
+            double square = 0;
+            for (int i = row * n; i < (row + 1) * n; i++) {
+                square += x[i] * x[i];
+            }
+            return Math.sqrt(n / square);
+        }
     }
 
     @ParameterizedTest
@@ -77,7 +103,7 @@ public interface NormContract extends KernelsUnderTest {
         }
     }
 
-    /** Into another tensor and in place; the last values are zero, so that with n 13 or less whole rows are. */
+    /** Into another tensor and in place. */
     private void norm(TestBed bed, Kind kind, double offset, int[] shape) {
         try (bed) {
             int n = shape[shape.length - 1];
@@ -91,17 +117,24 @@ public interface NormContract extends KernelsUnderTest {
                 s.kernels().norm(s.of(x), norm.on(s), s.of(y), s.of(stats));
                 s.kernels().norm(s.of(inPlace), norm.on(s), s.of(inPlace), s.of(again));
             });
-            double condition = condition(x, stats);
+            Rows rows = Rows.of(x, stats);
             String context = "n " + n + " rank " + shape.length + " offset " + offset;
             double gain = Tensors.largest(norm.gain().expected()) + norm.gainOffset();
-            bed.check(context, y, bed.tolerance(n, condition * (gain + Tensors.largest(y.expected()))));
-            bed.check(context + " stats", stats, bed.tolerance(n, condition * Tensors.largest(stats.expected())));
+            double[] values = y.expected().toDoubles();
+            bed.check(
+                    context,
+                    y,
+                    i -> bed.tolerance(n, rows.condition(rows.row(i)) * (gain + Math.abs(values[i]))));
+            bed.check(
+                    context + " stats",
+                    stats,
+                    i -> bed.tolerance(n, rows.condition(i / 2) * (i % 2 == 0 ? 1 / rows.rstd(i / 2) : rows.rstd(i / 2))));
             bed.same(context + " in place", y, inPlace);
             bed.same(context + " in place, stats", stats, again);
         }
     }
 
-    /** Random numbers about {@code offset}, the last row zero. */
+    /** Random numbers about {@code offset}; of the last row all are zero. */
     private static DoubleSupplier values(double offset, int[] shape) {
         Random random = new Random(shape.length);
         int size = Arrays.stream(shape).reduce(1, Math::multiplyExact);
@@ -157,40 +190,26 @@ public interface NormContract extends KernelsUnderTest {
                 bed.tested(s -> s.kernels()
                         .normVjp(s.of(in), s.of(x), s.of(stats), norm.on(s), rule, s.of(out), Write.OVERWRITE));
             }
-            double tolerance = bed.tolerance(n, vjpMagnitude(norm, rule, x, stats));
+            Rows rows = Rows.of(x, stats);
+            IntToDoubleFunction tolerance = i -> bed.tolerance(n, vjpMagnitude(norm, rule, rows, rows.row(i)));
             String context = kind + " n " + n + " rank " + shape.length + " K " + cotangents;
             bed.check(context, over, tolerance);
-            bed.check(context + " accumulated", sum, tolerance + bed.tolerance(1, 1));
+            bed.check(context + " accumulated", sum, i -> tolerance.applyAsDouble(i) + bed.tolerance(1, 1));
             bed.same(context + " one by one", over, oneByOne);
             bed.same(context + " in place", over, inPlace);
         }
     }
 
-    /** Of the terms of dx, with dy within 1, for instance {@code rstd g xh (xh . dy) / n}. */
-    private static double vjpMagnitude(Norm norm, NormRule rule, Operand x, Operand stats) {
+    /** Of the terms of dx in a row, with dy within 1, for instance {@code rstd g xh (xh . dy) / n}. */
+    private static double vjpMagnitude(Norm norm, NormRule rule, Rows rows, int row) {
         double gain = Tensors.largest(norm.gain().expected()) + norm.gainOffset();
-        double condition = condition(x, stats);
+        double condition = rows.condition(row);
         return switch (rule) {
-            case EXACT -> rstd(stats) * gain * condition * (2 + condition * condition);
-            case FROZEN -> rstd(stats) * gain * condition;
-            case PAPER -> gain * paperFactor(x);
+            case EXACT -> rows.rstd(row) * gain * condition * (2 + condition * condition);
+            case FROZEN -> rows.rstd(row) * gain * condition;
+            case PAPER -> gain * rows.paperFactor(row);
             case WEIGHT_ONLY -> gain;
             case NONE -> 0;
         };
-    }
-
-    /** The largest {@code sqrt(n) / ||x||}. */
-    private static double paperFactor(Operand x) {
-        int n = x.expected().size(x.expected().rank() - 1);
-        double[] values = x.expected().toDoubles();
-        double largest = 0;
-        for (int from = 0; from < values.length; from += n) {
-            double square = 0;
-            for (int i = from; i < from + n; i++) {
-                square += values[i] * values[i];
-            }
-            largest = Math.max(largest, Math.sqrt(n / square));
-        }
-        return largest;
     }
 }

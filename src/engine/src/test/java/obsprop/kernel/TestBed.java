@@ -10,6 +10,7 @@ import java.util.Random;
 import java.util.function.Consumer;
 import java.util.function.DoubleSupplier;
 import java.util.function.Function;
+import java.util.function.IntToDoubleFunction;
 import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
@@ -123,7 +124,7 @@ final class TestBed implements AutoCloseable {
         call.accept(new Side(tested, Operand::view));
     }
 
-    /** What the kernels under test made of an activation. */
+    /** What the kernels under test made of a whole activation, not of some {@link Operand#rows}. */
     double[] fetch(Operand operand) {
         int[] shape = operand.expected().shape();
         Tensor host = Tensor.allocate(arena, tested.activationType(), operand.buffer().shape());
@@ -139,7 +140,16 @@ final class TestBed implements AutoCloseable {
 
     /** Compares what the two sides made of an operand. */
     void check(String context, Operand operand, double tolerance) {
-        measured.check(context + " " + layout, fetch(operand), operand.expected().toDoubles(), tolerance);
+        check(context, operand, i -> tolerance);
+    }
+
+    /** The same with a tolerance for each element, in row-major order. */
+    void check(String context, Operand operand, IntToDoubleFunction tolerance) {
+        double[] actual = fetch(operand);
+        double[] expected = operand.expected().toDoubles();
+        for (int i = 0; i < expected.length; i++) {
+            measured.check(context + " " + layout + " element " + i, actual[i], expected[i], tolerance.applyAsDouble(i));
+        }
     }
 
     /** Compares what the kernels under test made of two operands, to the bit. */

@@ -1,6 +1,5 @@
 package obsprop.testing;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Compares against tolerances, and on closing prints the largest error met, also when all is well. */
@@ -19,19 +18,11 @@ public final class Measured implements AutoCloseable {
         double error = Math.abs(actual - expected);
         compared++;
         if (!(error <= tolerance)) {
-            assertEquals(expected, actual, tolerance, what + " " + context + ", error " + error);
-            throw new AssertionError(what + " " + context + ": " + actual + " for " + expected);
+            throw new AssertionError(what + ", " + context + ": " + actual + " where " + expected + " is right, error "
+                    + error + ", tolerance " + tolerance);
         }
         largestError = Math.max(largestError, error);
         largestShare = tolerance > 0 ? Math.max(largestShare, error / tolerance) : largestShare;
-    }
-
-    /** Element by element. */
-    public void check(String context, double[] actual, double[] expected, double tolerance) {
-        assertEquals(expected.length, actual.length, what + " " + context + ": number of elements");
-        for (int i = 0; i < expected.length; i++) {
-            check(context + " element " + i, actual[i], expected[i], tolerance);
-        }
     }
 
     @Override
