@@ -6,4 +6,6 @@ module obsprop.engine {
 
     exports obsprop.tensor;
     exports obsprop.kernel;
+    exports obsprop.model;
+    exports obsprop.model.layer;
 }
