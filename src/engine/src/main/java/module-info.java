@@ -5,6 +5,8 @@ module obsprop.engine {
     requires com.fasterxml.jackson.core;
 
     exports obsprop.tensor;
+    exports obsprop.tensor.io;
+    exports obsprop.model.io;
     exports obsprop.kernel;
     exports obsprop.model;
     exports obsprop.model.layer;
