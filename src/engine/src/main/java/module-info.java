@@ -9,5 +9,6 @@ module obsprop.engine {
     exports obsprop.model.io;
     exports obsprop.kernel;
     exports obsprop.model;
+    exports obsprop.model.family;
     exports obsprop.model.layer;
 }
