@@ -11,4 +11,5 @@ module obsprop.engine {
     exports obsprop.model;
     exports obsprop.model.family;
     exports obsprop.model.layer;
+    exports obsprop.propagation;
 }
