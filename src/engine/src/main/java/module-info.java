@@ -8,4 +8,6 @@ module obsprop.engine {
     exports obsprop.tensor.io;
     exports obsprop.model.io;
     exports obsprop.kernel;
+    exports obsprop.model;
+    exports obsprop.model.layer;
 }
