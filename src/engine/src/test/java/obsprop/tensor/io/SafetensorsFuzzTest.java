@@ -21,7 +21,7 @@ class SafetensorsFuzzTest {
     private static final byte[] VALID = Crafted.bytes("""
             {"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},\
             "b":{"dtype":"BF16","shape":[3],"data_offsets":[24,30]},"s":{"dtype":"U8","shape":[],"data_offsets":[30,31]},\
-            "e":{"dtype":"I64","shape":[0,5],"data_offsets":[31,31]}}   """, 31);
+            "e":{"dtype":"I64","shape":[0,5],"data_offsets":[31,31]}}  \s""", 31);
     private static final byte[] TELLING = "{}[]\",:0123456789-.eE\\ntfu \0\u007f".getBytes(StandardCharsets.US_ASCII);
 
     @Property(tries = 1500)
