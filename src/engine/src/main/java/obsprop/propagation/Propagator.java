@@ -111,7 +111,7 @@ public final class Propagator {
     private int chunk(ActivationCache cache, int targets) {
         long widest = Math.max(model.config().dMlp(), 3L * model.config().dModel());
         long each = widest * cache.segments().rows();
-        return (int) Math.clamp(SWEEP_ELEMENTS / each, 1, Math.max(1, targets));
+        return Math.clamp(SWEEP_ELEMENTS / each, 1, Math.max(1, targets));
     }
 
     /**

@@ -31,9 +31,9 @@ public final class Rotary {
         this.factor = factor;
     }
 
-    /** The usual frequencies, {@code theta^(-2i/dims)} for i from 0 to dims/2 - 1. */
+    /** The usual frequencies, {@code theta^(-2i/dims)} for every even 2i below dims; odd dims turn one coordinate more. */
     public static float[] frequencies(double theta, int dims) {
-        float[] frequencies = new float[dims / 2];
+        float[] frequencies = new float[(dims + 1) / 2];
         for (int i = 0; i < frequencies.length; i++) {
             frequencies[i] = 1f / (float) Math.pow(theta, (float) (2 * i) / dims);
         }
