@@ -139,9 +139,10 @@ final class Attention {
         int keys = to - firstKey;
         long stride = stride(keys);
         MemorySegment scores = scores(scratch, head, start, from, to);
+        MemorySegment lanes = scratch.floats(Slot.ROW, Lanes.N);
         for (int t = from; t < to; t++) {
             long row = 4 * stride * (t - from);
-            double sum = Softmax.normalise(scores, row, (int) stride);
+            double sum = Softmax.normalise(scores, row, (int) stride, lanes);
             Lanes.set(lse.segment(), 4 * ((start + t) * lse.stride(0) + head), (float) sum);
         }
         Matrix values = head(scratch.b, v, start + firstKey, head / (heads() / groups()));
@@ -284,9 +285,10 @@ final class Attention {
         Matrix transposedValues = headTransposed(scratch.b, v, start + firstKey, group);
         Matrix dA = scratch.c.set(ds, 0, stride, 1);
         Blocks.multiply(scratch, cotangents, transposedValues, dA, to - from, keys, v.size(2), false);
+        MemorySegment lanes = scratch.floats(Slot.ROW, Lanes.N);
         for (int t = 0; t < to - from; t++) {
             Softmax.fill(ds, 4 * (stride * t + keys), (int) stride - keys, 0f);
-            Softmax.vjp(weights, factors, ds, 4 * stride * t, (int) stride);
+            Softmax.vjp(weights, factors, ds, 4 * stride * t, (int) stride, lanes);
         }
         Matrix dq = head(scratch.c, out.dq(), row + from, head);
         Matrix keyRows = head(scratch.b, k, start + firstKey, group);

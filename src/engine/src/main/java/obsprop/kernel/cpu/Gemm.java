@@ -89,7 +89,7 @@ final class Gemm {
         int first = chunk * CHUNK_ROWS;
         int last = Math.min(n, first + CHUNK_ROWS);
         int whole = Lanes.whole(k);
-        MemorySegment out = scratch.floats(Slot.TILE, 12);
+        MemorySegment out = scratch.floats(Slot.TILE, 12L * Lanes.N);
         boolean wide = b.type == DType.F32;
         MemorySegment widened = wide ? b.segment : scratch.floats(Slot.WIDENED, 3L * k);
         for (int row = first; row < last; row += 3) {
@@ -116,7 +116,7 @@ final class Gemm {
             long xAt = a.bytes(token + t, 0);
             long cAt = c.bytes(token + t, row);
             for (int r = 0; r < rows; r++) {
-                float sum = Lanes.get(out, 4L * (4 * r + t));
+                float sum = Lanes.sum(out, (long) Lanes.BYTES * (4 * r + t));
                 for (int i = whole; i < k; i++) {
                     sum = Math.fma(Lanes.get(w, wAt + r * wRow + 4L * i), Lanes.get(a.segment, xAt + 4L * i), sum);
                 }

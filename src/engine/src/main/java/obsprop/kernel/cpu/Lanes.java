@@ -35,6 +35,24 @@ final class Lanes {
         segment.set(FLOAT, offset, value);
     }
 
+    /**
+     * Sum of the {@link #N} floats at {@code offset}, in a fixed order: {@code reduceLanes} leaves the order open, and the
+     * interpreter's differs from compiled code's.
+     */
+    static float sum(MemorySegment segment, long offset) {
+        float s0 = get(segment, offset);
+        float s1 = get(segment, offset + 4);
+        float s2 = get(segment, offset + 8);
+        float s3 = get(segment, offset + 12);
+        for (long i = offset + 16; i < offset + BYTES; i += 16) {
+            s0 += get(segment, i);
+            s1 += get(segment, i + 4);
+            s2 += get(segment, i + 8);
+            s3 += get(segment, i + 12);
+        }
+        return s0 + s1 + (s2 + s3);
+    }
+
     /** The largest multiple of {@link #N} that is at most {@code n}. */
     static int whole(int n) {
         return n - n % N;

@@ -5,7 +5,6 @@ import static obsprop.kernel.cpu.Lanes.store;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import obsprop.kernel.NormParameters;
 import obsprop.kernel.NormParameters.Kind;
 import obsprop.kernel.NormRule;
@@ -103,11 +102,12 @@ final class Norms {
 
     private void forwardChunk(int chunk, Scratch scratch) {
         int last = Math.min(rows, (chunk + 1) * rowsPerChunk);
+        MemorySegment lanes = scratch.floats(Slot.ROW2, Lanes.N);
         for (int r = chunk * rowsPerChunk; r < last; r++) {
             long xAt = Copies.rowBytes(x, r);
             boolean layer = parameters.kind() == Kind.LAYER;
-            float mean = layer ? (float) (sum(x.segment(), xAt) / n) : 0f;
-            double variance = sumOfSquares(x.segment(), xAt, mean) / n;
+            float mean = layer ? (float) (sum(x.segment(), xAt, lanes) / n) : 0f;
+            double variance = sumOfSquares(x.segment(), xAt, mean, lanes) / n;
             float rstd = (float) (1 / Math.sqrt(variance + parameters.epsilon()));
             long statsAt = Copies.rowBytes(stats, r);
             Lanes.set(stats.segment(), statsAt, mean);
@@ -116,27 +116,29 @@ final class Norms {
         }
     }
 
-    private double sum(MemorySegment v, long at) {
+    private double sum(MemorySegment v, long at, MemorySegment lanes) {
         FloatVector total = FloatVector.zero(Lanes.F);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
             total = total.add(load(v, at + 4L * i));
         }
-        double sum = total.reduceLanes(VectorOperators.ADD);
+        store(total, lanes, 0);
+        double sum = Lanes.sum(lanes, 0);
         for (int i = whole; i < n; i++) {
             sum += Lanes.get(v, at + 4L * i);
         }
         return sum;
     }
 
-    private double sumOfSquares(MemorySegment v, long at, float mean) {
+    private double sumOfSquares(MemorySegment v, long at, float mean, MemorySegment lanes) {
         FloatVector total = FloatVector.zero(Lanes.F);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
             FloatVector d = load(v, at + 4L * i).sub(mean);
             total = d.fma(d, total);
         }
-        double sum = total.reduceLanes(VectorOperators.ADD);
+        store(total, lanes, 0);
+        double sum = Lanes.sum(lanes, 0);
         for (int i = whole; i < n; i++) {
             double d = Lanes.get(v, at + 4L * i) - mean;
             sum += d * d;
@@ -161,14 +163,14 @@ final class Norms {
     private void backwardChunk(int chunk, Scratch scratch) {
         int last = Math.min(rows, (chunk + 1) * rowsPerChunk);
         for (int r = chunk * rowsPerChunk; r < last; r++) {
-            backwardRow(r, scratch.floats(Slot.ROW, n));
+            backwardRow(r, scratch.floats(Slot.ROW, n), scratch.floats(Slot.ROW2, Lanes.N));
         }
     }
 
     /**
      * Every rule is {@code a g dy + b (x - mean) + d}; the product g dy goes to {@code gdy} first, as dx may be dy.
      */
-    private void backwardRow(int r, MemorySegment gdy) {
+    private void backwardRow(int r, MemorySegment gdy, MemorySegment lanes) {
         int saved = r % savedRows;
         long xAt = Copies.rowBytes(x, saved);
         long statsAt = Copies.rowBytes(stats, saved);
@@ -179,27 +181,28 @@ final class Norms {
         if (rule != NormRule.NONE) {
             Copies.multiplyRow(gain, 0, gdy, 0, n);
         }
-        double centre = layer && (rule == NormRule.EXACT || rule == NormRule.FROZEN) ? sum(gdy, 0) / n : 0;
+        double centre = layer && (rule == NormRule.EXACT || rule == NormRule.FROZEN) ? sum(gdy, 0, lanes) / n : 0;
         float a = switch (rule) {
             case EXACT, FROZEN -> rstd;
-            case PAPER -> (float) Math.sqrt(n / sumOfSquares(x.segment(), xAt, 0));
+            case PAPER -> (float) Math.sqrt(n / sumOfSquares(x.segment(), xAt, 0, lanes));
             case WEIGHT_ONLY, NONE -> 1f;
         };
         if (rule == NormRule.EXACT) {
-            double along = product(gdy, xAt, mean) * rstd * rstd / n;
+            double along = product(gdy, xAt, mean, lanes) * rstd * rstd / n;
             subtract(gdy, xAt, mean, (float) along);
         }
         write(gdy, (float) centre, a, out.segment(), Copies.rowBytes(out, r));
     }
 
     /** {@code sum gdy (x - mean)}. */
-    private double product(MemorySegment gdy, long xAt, float mean) {
+    private double product(MemorySegment gdy, long xAt, float mean, MemorySegment lanes) {
         FloatVector total = FloatVector.zero(Lanes.F);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
             total = load(x.segment(), xAt + 4L * i).sub(mean).fma(load(gdy, 4L * i), total);
         }
-        double sum = total.reduceLanes(VectorOperators.ADD);
+        store(total, lanes, 0);
+        double sum = Lanes.sum(lanes, 0);
         for (int i = whole; i < n; i++) {
             sum += (double) (Lanes.get(x.segment(), xAt + 4L * i) - mean) * Lanes.get(gdy, 4L * i);
         }

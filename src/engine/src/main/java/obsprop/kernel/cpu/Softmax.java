@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** Rows of attention scores in scratch memory; n is a multiple of the vector, masked scores are -infinity. */
+/** Rows of attention scores in scratch memory; n is a multiple of the vector, masked scores are -infinity; {@code lanes} is room for one vector. */
 final class Softmax {
     private Softmax() {}
 
@@ -19,7 +19,7 @@ final class Softmax {
     }
 
     /** Scores to probabilities; returns log of the sum of exp(score). */
-    static double normalise(MemorySegment row, long at, int n) {
+    static double normalise(MemorySegment row, long at, int n, MemorySegment lanes) {
         FloatVector highest = load(row, at);
         for (int i = Lanes.N; i < n; i += Lanes.N) {
             highest = highest.max(load(row, at + 4L * i));
@@ -30,7 +30,8 @@ final class Softmax {
         for (int i = 0; i < n; i += Lanes.N) {
             total = total.add(load(row, at + 4L * i));
         }
-        float sum = total.reduceLanes(VectorOperators.ADD);
+        store(total, lanes, 0);
+        float sum = Lanes.sum(lanes, 0);
         Copies.scaleRow(1 / sum, row, at, row, at, n);
         return top + Math.log(sum);
     }
@@ -53,12 +54,14 @@ final class Softmax {
     }
 
     /** {@code ds = factors * A * (dA - sum A dA)} in place of dA, for a row at the same offset of all three. */
-    static void vjp(MemorySegment weights, MemorySegment factors, MemorySegment ds, long at, int n) {
+    static void vjp(
+            MemorySegment weights, MemorySegment factors, MemorySegment ds, long at, int n, MemorySegment lanes) {
         FloatVector total = FloatVector.zero(Lanes.F);
         for (int i = 0; i < n; i += Lanes.N) {
             total = load(weights, at + 4L * i).fma(load(ds, at + 4L * i), total);
         }
-        float mean = total.reduceLanes(VectorOperators.ADD);
+        store(total, lanes, 0);
+        float mean = Lanes.sum(lanes, 0);
         for (int i = 0; i < n; i += Lanes.N) {
             long o = at + 4L * i;
             store(load(ds, o).sub(mean).mul(load(weights, o)).mul(load(factors, o)), ds, o);

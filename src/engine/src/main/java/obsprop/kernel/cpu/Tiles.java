@@ -8,7 +8,6 @@ import static obsprop.kernel.cpu.Lanes.ORDER;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 
 /**
  * The register tiles that every matrix product is made of. Each is one method, long because a vector that crosses a call
@@ -212,8 +211,8 @@ final class Tiles {
     }
 
     /**
-     * Three rows of weights against four tokens along k, both contiguous: {@code out[4*r + t] = w_r . x_t} over the whole
-     * vectors of k. Rows and tokens past the given counts repeat the last one.
+     * Three rows of weights against four tokens along k, both contiguous: lane by lane sums of {@code w_r . x_t}
+     * over the whole vectors of k go to the vector {@code 4*r + t} of out. Rows and tokens past the given counts repeat the last one.
      */
     static void dot3x4(
             MemorySegment w, long wAt, long wRow, int rows, MemorySegment x, long xAt, long xRow, int tokens, int k,
@@ -259,17 +258,17 @@ final class Tiles {
             a13 = v1.fma(u, a13);
             a23 = v2.fma(u, a23);
         }
-        out.set(FLOAT, 0, a00.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 4, a01.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 8, a02.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 12, a03.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 16, a10.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 20, a11.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 24, a12.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 28, a13.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 32, a20.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 36, a21.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 40, a22.reduceLanes(VectorOperators.ADD));
-        out.set(FLOAT, 44, a23.reduceLanes(VectorOperators.ADD));
+        a00.intoMemorySegment(out, 0, ORDER);
+        a01.intoMemorySegment(out, BYTES, ORDER);
+        a02.intoMemorySegment(out, 2 * BYTES, ORDER);
+        a03.intoMemorySegment(out, 3 * BYTES, ORDER);
+        a10.intoMemorySegment(out, 4 * BYTES, ORDER);
+        a11.intoMemorySegment(out, 5 * BYTES, ORDER);
+        a12.intoMemorySegment(out, 6 * BYTES, ORDER);
+        a13.intoMemorySegment(out, 7 * BYTES, ORDER);
+        a20.intoMemorySegment(out, 8 * BYTES, ORDER);
+        a21.intoMemorySegment(out, 9 * BYTES, ORDER);
+        a22.intoMemorySegment(out, 10 * BYTES, ORDER);
+        a23.intoMemorySegment(out, 11 * BYTES, ORDER);
     }
 }

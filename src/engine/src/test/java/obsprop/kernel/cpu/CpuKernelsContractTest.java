@@ -5,16 +5,16 @@ import obsprop.kernel.KernelsContract;
 import org.junit.jupiter.api.AfterAll;
 
 /** The Vector API kernels on two threads against the oracle. */
-final class CpuKernelsContractTest extends KernelsContract {
-    private final CpuKernels kernels = CpuKernels.create(2);
+final class CpuKernelsContractTest implements KernelsContract {
+    private static final CpuKernels KERNELS = CpuKernels.create(2);
 
     @Override
     public Kernels kernels() {
-        return kernels;
+        return KERNELS;
     }
 
     @AfterAll
-    void close() {
-        kernels.close();
+    static void close() {
+        KERNELS.close();
     }
 }
