@@ -5,5 +5,7 @@ module obsprop.engine {
     requires com.fasterxml.jackson.core;
 
     exports obsprop.tensor;
+    exports obsprop.tensor.io;
+    exports obsprop.model.io;
     exports obsprop.kernel;
 }
