@@ -5,6 +5,9 @@ public final class SeededRandom {
     private static final long STEP = 0x9E3779B97F4A7C15L;
     private static final double TO_UNIT = 0x1.0p-53;
 
+    private static final double BELL_MEAN = 2 * 65535.0;
+    private static final double BELL_SCALE = Math.sqrt(3) / 65536;
+
     private long state;
 
     public SeededRandom(long seed) {
@@ -38,10 +41,14 @@ public final class SeededRandom {
         return (int) (nextDouble() * bound);
     }
 
-    /** Normal with mean 0 and standard deviation 1, by Box and Muller's formula. */
-    public double nextGaussian() {
-        double radius = Math.sqrt(-2 * Math.log(1 - nextDouble()));
-        return radius * StrictMath.cos(2 * Math.PI * nextDouble());
+    /**
+     * Bell-shaped with mean 0 and standard deviation 1: the sum of four uniform numbers of 16 bits each, scaled. Within
+     * 3.5 deviations, and fast.
+     */
+    public double nextBell() {
+        long bits = nextLong();
+        long sum = (bits & 0xFFFF) + (bits >>> 16 & 0xFFFF) + (bits >>> 32 & 0xFFFF) + (bits >>> 48);
+        return (sum - BELL_MEAN) * BELL_SCALE;
     }
 
     /** Shuffles {@code items} in place. */
