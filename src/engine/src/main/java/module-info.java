@@ -8,4 +8,8 @@ module obsprop.engine {
     exports obsprop.tensor.io;
     exports obsprop.model.io;
     exports obsprop.kernel;
+    exports obsprop.model;
+    exports obsprop.model.family;
+    exports obsprop.model.layer;
+    exports obsprop.propagation;
 }

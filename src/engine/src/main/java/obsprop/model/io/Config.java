@@ -57,6 +57,11 @@ public final class Config {
         return members.containsKey(key) && !(members.get(key) instanceof Json.Null);
     }
 
+    /** Whether {@code key} is there and null, which for some keys means something else than its absence. */
+    public boolean isNull(String key) {
+        return members.get(key) instanceof Json.Null;
+    }
+
     public int requireInt(String key) {
         return require(key, "an integer", this::integer);
     }

@@ -1,28 +1,19 @@
 package obsprop.tensor.io;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
-import java.util.Comparator;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.stream.IntStream;
 import obsprop.tensor.DType;
 import obsprop.tensor.Place;
 import obsprop.tensor.Tensor;
@@ -76,29 +67,25 @@ public final class SafetensorsWriter implements AutoCloseable {
     /** Where each entry's data begins in the file. */
     private final long[] positions;
     private final FileChannel channel;
-    private final Arena arena = Arena.ofConfined();
-    private final MemorySegment staging = arena.allocate(STAGING_BYTES);
+    private final MemorySegment staging = Arena.ofAuto().allocate(STAGING_BYTES);
     private long staged;
     private int current;
     /** Bytes of the current entry received so far, the staged ones included. */
     private long received;
     private boolean committed;
 
-    private SafetensorsWriter(Path target, List<Entry> entries, Map<String, String> metadata) throws IOException {
+    private SafetensorsWriter(Path target, SafetensorsLayout layout) throws IOException {
         this.target = target;
-        this.temporary = target.toAbsolutePath().resolveSibling(
-                "." + target.getFileName() + "." + ProcessHandle.current().pid() + "-" + Long.toHexString(System.nanoTime()) + ".tmp");
-        this.entries = entries;
-        long[] offsets = layOut(entries);
-        byte[] header = header(entries, offsets, metadata);
-        this.positions = Arrays.stream(offsets).map(o -> o + SafetensorsHeader.LENGTH_BYTES + header.length).toArray();
+        this.temporary = target.toAbsolutePath().resolveSibling("." + target.getFileName() + "."
+                + ProcessHandle.current().pid() + "-" + Long.toHexString(System.nanoTime()) + ".tmp");
+        this.entries = layout.entries();
+        this.positions = layout.positions();
         if (Files.isDirectory(target)) {
             throw new FileSystemException(target.toString(), null, "is a directory");
         }
         this.channel = FileChannel.open(temporary, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW);
         try {
-            ByteBuffer start = ByteBuffer.allocate(SafetensorsHeader.LENGTH_BYTES + header.length).order(ByteOrder.LITTLE_ENDIAN);
-            writeFully(start.putLong(header.length).put(header).flip(), 0);
+            writeFully(ByteBuffer.wrap(layout.start()), 0);
         } catch (IOException e) {
             close();
             throw e;
@@ -124,78 +111,12 @@ public final class SafetensorsWriter implements AutoCloseable {
      * @throws IllegalArgumentException if a name occurs twice, is reserved, or is not valid Unicode
      */
     public static SafetensorsWriter create(Path file, List<Entry> entries, Map<String, String> metadata) {
-        requireNames(entries);
+        SafetensorsLayout layout = SafetensorsLayout.of(List.copyOf(entries), metadata);
         try {
-            return new SafetensorsWriter(file, List.copyOf(entries), metadata);
+            return new SafetensorsWriter(file, layout);
         } catch (IOException e) {
             throw failure(file, e);
         }
-    }
-
-    private static void requireNames(List<Entry> entries) {
-        Set<String> seen = new HashSet<>();
-        for (Entry entry : entries) {
-            if (!seen.add(entry.name())) {
-                throw new IllegalArgumentException("tensor " + entry.name() + " is declared twice");
-            }
-            if (entry.name().equals(SafetensorsHeader.METADATA)) {
-                throw new IllegalArgumentException("a tensor cannot be called " + SafetensorsHeader.METADATA);
-            }
-        }
-    }
-
-    /** Offsets by entry, wider types first. */
-    private static long[] layOut(List<Entry> entries) {
-        int[] order = IntStream.range(0, entries.size()).boxed()
-                .sorted(Comparator.comparingInt((Integer i) -> entries.get(i).dtype().bytes()).reversed())
-                .mapToInt(Integer::intValue).toArray();
-        long[] offsets = new long[entries.size()];
-        long offset = 0;
-        for (int i : order) {
-            offsets[i] = offset;
-            offset = Math.addExact(offset, entries.get(i).bytes());
-        }
-        return offsets;
-    }
-
-    private static byte[] header(List<Entry> entries, long[] offsets, Map<String, String> metadata) throws IOException {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        try (JsonGenerator json = new JsonFactory().createGenerator(out)) {
-            json.writeStartObject();
-            if (!metadata.isEmpty()) {
-                json.writeObjectFieldStart(SafetensorsHeader.METADATA);
-                for (var item : metadata.entrySet()) {
-                    json.writeStringField(requireUnicode(item.getKey()), requireUnicode(item.getValue()));
-                }
-                json.writeEndObject();
-            }
-            for (int i = 0; i < offsets.length; i++) {
-                Entry entry = entries.get(i);
-                json.writeObjectFieldStart(requireUnicode(entry.name()));
-                json.writeStringField("dtype", entry.dtype().name());
-                int[] shape = entry.shape().stream().mapToInt(Integer::intValue).toArray();
-                json.writeFieldName("shape");
-                json.writeArray(shape, 0, shape.length);
-                json.writeFieldName("data_offsets");
-                json.writeArray(new long[] {offsets[i], offsets[i] + entry.bytes()}, 0, 2);
-                json.writeEndObject();
-            }
-            json.writeEndObject();
-        }
-        // The data starts at a multiple of eight.
-        out.write("       ".getBytes(StandardCharsets.US_ASCII), 0, -out.size() & 7);
-        if (out.size() > Json.MAX_BYTES) {
-            throw new IllegalArgumentException("the header would take " + out.size() + " bytes, more than the "
-                    + Json.MAX_BYTES + " that the format allows");
-        }
-        return out.toByteArray();
-    }
-
-    private static String requireUnicode(String text) {
-        if (!StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
-            throw new IllegalArgumentException("unpaired surrogate in the name or metadata " + FormatException.quote(text));
-        }
-        return text;
     }
 
     /**
@@ -329,9 +250,6 @@ public final class SafetensorsWriter implements AutoCloseable {
     /** Releases everything; deletes the temporary file unless it was committed. */
     @Override
     public void close() {
-        if (arena.scope().isAlive()) {
-            arena.close();
-        }
         try {
             channel.close();
             if (!committed) {
