@@ -8,8 +8,9 @@ import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import obsprop.tensor.io.Json;
 
-/** Writes maps, iterables, strings, numbers, booleans and int arrays as JSON. */
+/** Writes maps, iterables, strings, numbers, booleans, int arrays, and numbers and nulls that were read, as JSON. */
 public final class JsonText {
     private JsonText() {}
 
@@ -68,6 +69,8 @@ public final class JsonText {
             case Double number -> json.writeNumber(number);
             case Float number -> json.writeNumber(number);
             case Number number -> json.writeNumber(number.longValue());
+            case Json.Num(String text) -> json.writeNumber(text);
+            case Json.Null _ -> json.writeNull();
             default -> throw new IllegalArgumentException("no JSON form for " + value.getClass());
         }
     }

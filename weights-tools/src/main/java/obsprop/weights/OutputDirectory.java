@@ -41,8 +41,9 @@ public final class OutputDirectory implements AutoCloseable {
             if (!Files.isDirectory(parent)) {
                 throw FormatException.in(parent, "no such directory: create it first");
             }
-            return new OutputDirectory(
-                    absolute, Files.createTempDirectory(parent, "." + absolute.getFileName() + "."));
+            String unique = ProcessHandle.current().pid() + "-" + Long.toHexString(System.nanoTime()) + ".tmp";
+            return new OutputDirectory(absolute, Files.createDirectory(
+                    parent.resolve("." + absolute.getFileName() + "." + unique)));
         } catch (IOException e) {
             throw FormatException.unreadable(target, e);
         }

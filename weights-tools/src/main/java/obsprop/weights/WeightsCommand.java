@@ -8,7 +8,9 @@ import picocli.CommandLine.Command;
         name = "weights",
         mixinStandardHelpOptions = true,
         description = "Inspect, convert, verify, make up and train model files.",
-        subcommands = {CorpusCommand.class})
+        subcommands = {
+            InspectCommand.class, ConvertCommand.class, RandomCommand.class, VerifyCommand.class, CorpusCommand.class
+        })
 public final class WeightsCommand {
     /** For picocli, also as a subcommand of another program. */
     public WeightsCommand() {}

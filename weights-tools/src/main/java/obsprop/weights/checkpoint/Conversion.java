@@ -57,7 +57,7 @@ public record Conversion(Optional<DType> dtype, long maxShardBytes, Prefix prefi
             double[] values = new double[CHUNK];
             tensors.forEach((name, tensor) -> {
                 if (type(tensor) == tensor.dtype()) {
-                    writer.write(tensor.segment());
+                    writer.write(tensor.segment().asSlice(0, tensor.elements() * tensor.dtype().bytes()));
                 } else {
                     convert(name, tensor, writer, chunk, values);
                 }

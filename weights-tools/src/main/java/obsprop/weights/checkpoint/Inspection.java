@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import obsprop.tensor.Tensor;
 import obsprop.tensor.io.SafetensorsFile;
@@ -94,7 +95,7 @@ public record Inspection(
     /** One line of a table: name, type, shape, norm, largest, flaws, start of the hash. */
     public String line(int nameWidth) {
         String flaws = (nans > 0 ? "  " + nans + " NaN" : "") + (infinities > 0 ? "  " + infinities + " infinite" : "");
-        return String.format(java.util.Locale.ROOT, "%-" + nameWidth + "s %-5s %-16s norm %-11.5g max %-11.5g %s%s",
+        return String.format(Locale.ROOT, "%-" + nameWidth + "s %-5s %-16s norm %-11.5g max %-11.5g %s%s",
                 name, tensor.dtype(), Arrays.toString(tensor.shape()), norm, largest, sha256.substring(0, 12), flaws);
     }
 
