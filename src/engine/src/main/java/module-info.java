@@ -4,6 +4,7 @@ module obsprop.engine {
     requires jdk.incubator.vector;
     requires com.fasterxml.jackson.core;
 
+    exports obsprop.analysis;
     exports obsprop.tensor;
     exports obsprop.tensor.io;
     exports obsprop.model.io;
