@@ -13,4 +13,7 @@ module obsprop.engine {
     exports obsprop.model.family;
     exports obsprop.model.layer;
     exports obsprop.propagation;
+    exports obsprop.analysis.statistics;
+    exports obsprop.analysis.heads;
+    exports obsprop.analysis.coupling;
 }
