@@ -5,5 +5,11 @@ module obsprop.engine {
     requires com.fasterxml.jackson.core;
 
     exports obsprop.tensor;
+    exports obsprop.tensor.io;
+    exports obsprop.model.io;
     exports obsprop.kernel;
+    exports obsprop.model;
+    exports obsprop.model.family;
+    exports obsprop.model.layer;
+    exports obsprop.propagation;
 }

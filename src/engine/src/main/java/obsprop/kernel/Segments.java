@@ -59,9 +59,9 @@ public final class Segments {
         return positions[row];
     }
 
-    /** The positions of all rows, a copy. */
+    /** The positions of all rows: the array itself, for the hot path; callers must not write to it. */
     public int[] positions() {
-        return positions.clone();
+        return positions;
     }
 
     @Override

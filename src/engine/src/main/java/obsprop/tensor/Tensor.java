@@ -192,6 +192,22 @@ public final class Tensor {
         return new Tensor(segment, dtype, place, newShape, newStrides);
     }
 
+    /** Merges {@code axis} with the next one, whose elements must follow one another; the opposite of unflatten. */
+    public Tensor flatten(int axis) {
+        if (shape[axis] != 1 && strides[axis] != shape[axis + 1] * strides[axis + 1]) {
+            throw new IllegalArgumentException("cannot merge axes " + axis + " and " + (axis + 1) + " of " + this);
+        }
+        int[] newShape = new int[shape.length - 1];
+        long[] newStrides = new long[shape.length - 1];
+        for (int i = 0, j = 0; i < shape.length; i++) {
+            if (i != axis) {
+                newShape[j] = i == axis + 1 ? shape[axis] * shape[i] : shape[i];
+                newStrides[j++] = strides[i];
+            }
+        }
+        return new Tensor(segment, dtype, place, newShape, newStrides);
+    }
+
     /** Element of a rank-1 view, widened to double. */
     public double get(int i) {
         return read(index(i));

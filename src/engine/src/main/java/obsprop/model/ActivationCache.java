@@ -1,0 +1,138 @@
+package obsprop.model;
+
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.List;
+import obsprop.kernel.Kernels;
+import obsprop.kernel.Segments;
+import obsprop.model.layer.Block;
+import obsprop.tensor.Tensor;
+
+/**
+ * What one forward pass over a batch leaves behind, explicitly: the residual stream before each block and, as far as
+ * {@link Keep} says, each block's {@link Block.State}. It can be filled again by another pass over prompts of the same
+ * lengths, without allocating. Not safe for concurrent use.
+ */
+public final class ActivationCache implements AutoCloseable {
+    private final Transformer model;
+    private final Segments segments;
+    private final Keep keep;
+    private final int stopLayer;
+    private final Arena arena = Arena.ofShared();
+    private final List<Tensor> residuals = new ArrayList<>();
+    private final List<Block.State> states = new ArrayList<>();
+    private final Block.Scratch scratch;
+    private final Tensor discarded;
+    private int[] tokenIds = {};
+    private int recomputed = -1;
+
+    ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer) {
+        this.model = model;
+        this.segments = segments;
+        this.keep = keep;
+        this.stopLayer = stopLayer;
+        Kernels kernels = model.kernels();
+        int n = segments.rows();
+        int d = model.config().dModel();
+        scratch = Block.Scratch.allocate(kernels, arena, n, model.blocks().getFirst());
+        int distinct = keep == Keep.LAST ? Math.min(2, stopLayer + 1) : stopLayer + 1;
+        for (int i = 0; i < distinct; i++) {
+            residuals.add(kernels.allocate(arena, n, d));
+        }
+        int kept = keep == Keep.EVERYTHING ? stopLayer : Math.min(1, stopLayer);
+        for (int i = 0; i < kept; i++) {
+            states.add(model.block(i).allocate(kernels, arena, n, scratch));
+        }
+        discarded = keep == Keep.RESIDUALS ? kernels.allocate(arena, n, d) : kernels.allocate(arena, 0, d);
+    }
+
+    /** Embeds the tokens and runs the blocks up to the stop layer. */
+    void fill(int[] tokens) {
+        tokenIds = tokens.clone();
+        recomputed = -1;
+        Kernels kernels = model.kernels();
+        model.embedding().forward(kernels, tokens, segments, slot(0));
+        for (int l = 0; l < stopLayer; l++) {
+            model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
+        }
+    }
+
+    private Tensor slot(int layer) {
+        return residuals.get(keep == Keep.LAST ? layer % residuals.size() : layer);
+    }
+
+    private Block.State stateSlot(int layer) {
+        return states.get(keep == Keep.EVERYTHING ? layer : 0);
+    }
+
+    public Transformer model() {
+        return model;
+    }
+
+    public Segments segments() {
+        return segments;
+    }
+
+    /** The tokens of the last pass, a copy. */
+    public int[] tokenIds() {
+        return tokenIds.clone();
+    }
+
+    public Keep keep() {
+        return keep;
+    }
+
+    /** Number of blocks that were run; {@code residual(stopLayer())} is the deepest residual stream. */
+    public int stopLayer() {
+        return stopLayer;
+    }
+
+    /** The residual stream [N,d] entering block {@code layer}, or leaving the last one run. */
+    public Tensor residual(int layer) {
+        if (layer < 0 || layer > stopLayer || keep == Keep.LAST && layer != stopLayer) {
+            throw new IllegalArgumentException("the residual stream of layer " + layer + " was not kept: the pass kept "
+                    + keep + " and stopped at layer " + stopLayer);
+        }
+        return slot(layer);
+    }
+
+    /**
+     * The inside of block {@code layer}: kept, or recomputed from the residual stream that enters it. A recomputed state
+     * is valid until the next call.
+     */
+    public Block.State state(int layer) {
+        if (keep == Keep.LAST || layer < 0 || layer >= stopLayer) {
+            throw new IllegalArgumentException("the inside of block " + layer + " was not kept: the pass kept " + keep
+                    + " and stopped at layer " + stopLayer);
+        }
+        if (keep == Keep.RESIDUALS && recomputed != layer) {
+            model.block(layer).forward(model.kernels(), slot(layer), segments, stateSlot(layer), scratch, discarded);
+            recomputed = layer;
+        }
+        return stateSlot(layer);
+    }
+
+    /** The residual stream [N,d] at a point of a layer. */
+    public Tensor residual(int layer, Point point) {
+        if (point == Point.INPUT) {
+            return residual(layer);
+        }
+        model.requireMiddle(layer);
+        return state(layer).middle();
+    }
+
+    /** The pattern [H,T,T] of one prompt at a layer, [head, destination, source], living as long as {@code to}. */
+    public Tensor pattern(int layer, int prompt, Arena to) {
+        int t = segments.length(prompt);
+        var attention = model.block(layer).attention();
+        Tensor pattern = model.kernels().allocate(to, attention.nHeads(), t, t);
+        model.kernels().attentionPattern(
+                state(layer).attention().inputs(), attention.spec(), segments, prompt, pattern);
+        return pattern;
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}

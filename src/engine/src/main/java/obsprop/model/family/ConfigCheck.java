@@ -1,0 +1,54 @@
+package obsprop.model.family;
+
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+import obsprop.model.io.Config;
+import obsprop.tensor.io.Json;
+
+/**
+ * What becomes of config keys that no family asked for. A key that may change numerics is refused by name; training
+ * settings, token ids, output formats and the like are ignored.
+ */
+final class ConfigCheck {
+    /** Keys that look as if they mattered to the numbers of a text model's forward pass, but do not. */
+    private static final Pattern HARMLESS = Pattern.compile(
+            ".*(dropout|_drop|pdrop|layerdrop|_token_id|_token_index|init|_std)"
+                    + "|output_(attentions|hidden_states)|_?attn_implementation(_internal|_autoset)?|use_cache"
+                    + "|summary_.*|id2label|label2id|task_specific_params|pruned_heads|classifier.*|cache_implementation"
+                    + "|rope_parameters\\..*|reorder_and_upcast_attn|pretraining_tp|rescale_.*|embd_.*"
+                    + "|tie_encoder_decoder|is_decoder|is_encoder_decoder|cross_attention_hidden_size"
+                    + "|max_window_layers|_sliding_window_pattern|n_ctx|attention_types|layer_types"
+                    + "|use_bidirectional_attention|max_position_embeddings|head_dim|vocab_size_per_layer_input");
+    /** Parts of names of settings that change a forward pass. */
+    private static final Pattern NUMERIC = Pattern.compile(
+            ".*(attn|attention|rope|rotary|norm|scale|scaling|softcap|window|bias|expert|moe|quant|router|multiplier"
+                    + "|_act|activation|mlp|head|layer|residual|logit|clip|_cap|position|alibi|embed|parallel|sparse).*");
+    private static final Set<String> NEUTRAL_TEXT = Set.of("", "none", "default");
+
+    private ConfigCheck() {}
+
+    /** @throws obsprop.tensor.io.FormatException naming the first key that may matter and was not understood */
+    static void requireUnderstood(Config config) {
+        for (String key : config.unread()) {
+            if (NUMERIC.matcher(key).matches() && !HARMLESS.matcher(key).matches() && !isNeutral(config, key)) {
+                throw config.refuse(key, "is not understood for model_type \"" + config.stringOr("model_type", "")
+                        + "\" and may change the model's numbers: refused rather than ignored");
+            }
+        }
+    }
+
+    private static boolean isNeutral(Config config, String key) {
+        if (key.contains(".")) {
+            return false;
+        }
+        return switch (config.value(key).orElse(new Json.Null())) {
+            case Json.Null _ -> true;
+            case Json.Bool(boolean on) -> !on;
+            case Json.Str(String text) -> NEUTRAL_TEXT.contains(text);
+            case Json.Arr(List<Json> items) -> items.isEmpty();
+            case Json.Obj(var members) -> members.isEmpty();
+            case Json.Num(String text) -> Double.parseDouble(text) == 0;
+        };
+    }
+}

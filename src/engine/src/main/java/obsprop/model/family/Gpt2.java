@@ -1,0 +1,72 @@
+package obsprop.model.family;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
+import obsprop.kernel.AttentionSpec;
+import obsprop.model.ModelConfig;
+import obsprop.model.Transformer;
+import obsprop.model.io.Config;
+import obsprop.model.layer.Attention;
+import obsprop.model.layer.Block;
+import obsprop.model.layer.Embedding;
+import obsprop.model.layer.Mlp;
+import obsprop.model.layer.Norm;
+import obsprop.model.layer.QkvProjection;
+import obsprop.model.layer.SequentialBlock;
+import obsprop.model.layer.Unembedding;
+import obsprop.tensor.Tensor;
+
+/** GPT-2: fused c_attn, Conv1D weights [in,out], learned positions. */
+final class Gpt2 implements Family {
+    @Override
+    public Set<String> modelTypes() {
+        return Set.of("gpt2");
+    }
+
+    @Override
+    public Transformer build(Parts parts) {
+        Config config = parts.config();
+        int d = config.requireInt("n_embd");
+        int heads = config.requireInt("n_head");
+        int mlp = config.intOr("n_inner", 4 * d);
+        int layers = config.requireInt("n_layer");
+        double epsilon = config.doubleOr("layer_norm_epsilon", 1e-5);
+        if (config.booleanOr("add_cross_attention", false)) {
+            throw config.refuse("add_cross_attention", "is true: encoder-decoder models are not understood");
+        }
+        var sizes = new ModelConfig("gpt2", layers, heads, heads, d, Sizes.headWidth(config, d, heads), mlp,
+                config.requireInt("vocab_size"), config.requireInt("n_positions"));
+        String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
+        Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
+        Tensor positions = parts.tensor(prefix + "wpe.weight", sizes.maxPositions(), d);
+        List<Block> blocks = IntStream.range(0, layers)
+                .mapToObj(l -> block(parts, sizes, prefix + "h." + l, l, epsilon))
+                .toList();
+        Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
+        var unembedding = new Unembedding(
+                Optional.empty(), parts.head("lm_head", tokens, true, Parts.Bias.ABSENT), AttentionSpec.NO_CAP);
+        return new Transformer(sizes, parts.kernels(), parts.arena(),
+                new Embedding(tokens, 1, Optional.empty(), Optional.of(positions)), blocks, last, unembedding);
+    }
+
+    private static Block block(Parts parts, ModelConfig sizes, String name, int layer, double epsilon) {
+        int d = sizes.dModel();
+        double scale = parts.config().booleanOr("scale_attn_weights", true) ? 1 / Math.sqrt(sizes.dHead()) : 1;
+        if (parts.config().booleanOr("scale_attn_by_inverse_layer_idx", false)) {
+            scale /= layer + 1;
+        }
+        var projection = new QkvProjection(List.of(parts.conv1d(name + ".attn.c_attn", d, 3 * d)),
+                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nHeads(), sizes.dHead());
+        var attention = new Attention(projection, Optional.empty(), Optional.empty(),
+                new AttentionSpec(scale, AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP),
+                parts.conv1d(name + ".attn.c_proj", d, d));
+        var mlp = new Mlp.Plain(parts.conv1d(name + ".mlp.c_fc", d, sizes.dMlp()),
+                parts.activation("activation_function", "gelu_new"),
+                parts.conv1d(name + ".mlp.c_proj", sizes.dMlp(), d));
+        return new SequentialBlock(layer, attention, mlp,
+                parts.layerNorm(name + ".ln_1", d, epsilon), Norm.IDENTITY,
+                parts.layerNorm(name + ".ln_2", d, epsilon), Norm.IDENTITY);
+    }
+}

@@ -1,0 +1,72 @@
+package obsprop.model.family;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
+import obsprop.kernel.AttentionSpec;
+import obsprop.model.ModelConfig;
+import obsprop.model.Transformer;
+import obsprop.model.io.Config;
+import obsprop.model.layer.Attention;
+import obsprop.model.layer.Block;
+import obsprop.model.layer.Embedding;
+import obsprop.model.layer.Mlp;
+import obsprop.model.layer.Norm;
+import obsprop.model.layer.QkvProjection;
+import obsprop.kernel.RotaryStyle;
+import obsprop.model.layer.ParallelBlock;
+import obsprop.model.layer.Rotary;
+import obsprop.model.layer.Unembedding;
+import obsprop.tensor.Tensor;
+
+/** GPT-J: parallel blocks with one norm for both, interleaved rotary, a head with a bias. */
+final class GptJ implements Family {
+    @Override
+    public Set<String> modelTypes() {
+        return Set.of("gptj");
+    }
+
+    @Override
+    public Transformer build(Parts parts) {
+        Config config = parts.config();
+        int d = config.requireInt("n_embd");
+        int heads = config.requireInt("n_head");
+        int layers = config.requireInt("n_layer");
+        int mlp = config.intOr("n_inner", 4 * d);
+        double epsilon = config.doubleOr("layer_norm_epsilon", 1e-5);
+        var sizes = new ModelConfig("gptj", layers, heads, heads, d, Sizes.headWidth(config, d, heads), mlp,
+                config.requireInt("vocab_size"), config.requireInt("n_positions"));
+        var rotary = new Rotary(RotaryStyle.INTERLEAVED,
+                Rotary.frequencies(10000, config.requireInt("rotary_dim")), 1);
+        String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
+        Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
+        List<Block> blocks = IntStream.range(0, layers)
+                .mapToObj(l -> block(parts, sizes, prefix + "h." + l, l, rotary, epsilon))
+                .toList();
+        Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
+        var unembedding = new Unembedding(
+                Optional.empty(), parts.head("lm_head", tokens, false, Parts.Bias.PRESENT), AttentionSpec.NO_CAP);
+        return new Transformer(sizes, parts.kernels(), parts.arena(),
+                new Embedding(tokens, 1, Optional.empty(), Optional.empty()), blocks, last, unembedding);
+    }
+
+    private static Block block(
+            Parts parts, ModelConfig sizes, String name, int layer, Rotary rotary, double epsilon) {
+        int d = sizes.dModel();
+        String attn = name + ".attn.";
+        var projection = new QkvProjection(
+                List.of(parts.linear(attn + "q_proj", d, d, Parts.Bias.ABSENT),
+                        parts.linear(attn + "k_proj", d, d, Parts.Bias.ABSENT),
+                        parts.linear(attn + "v_proj", d, d, Parts.Bias.ABSENT)),
+                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nHeads(), sizes.dHead());
+        var attention = new Attention(projection, Optional.empty(), Optional.of(rotary),
+                new AttentionSpec(1 / Math.sqrt(sizes.dHead()), AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP),
+                parts.linear(attn + "out_proj", d, d, Parts.Bias.ABSENT));
+        var mlp = new Mlp.Plain(parts.linear(name + ".mlp.fc_in", d, sizes.dMlp(), Parts.Bias.PRESENT),
+                parts.activation("activation_function", "gelu_new"),
+                parts.linear(name + ".mlp.fc_out", sizes.dMlp(), d, Parts.Bias.PRESENT));
+        Norm norm = parts.layerNorm(name + ".ln_1", d, epsilon);
+        return new ParallelBlock(layer, attention, mlp, norm, norm);
+    }
+}

@@ -1,0 +1,111 @@
+package obsprop.model.family;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
+import obsprop.kernel.AttentionSpec;
+import obsprop.model.ModelConfig;
+import obsprop.model.Transformer;
+import obsprop.model.io.Config;
+import obsprop.model.layer.Attention;
+import obsprop.model.layer.Block;
+import obsprop.model.layer.Embedding;
+import obsprop.model.layer.Mlp;
+import obsprop.model.layer.Norm;
+import obsprop.model.layer.QkvProjection;
+import obsprop.model.layer.SequentialBlock;
+import obsprop.model.layer.Unembedding;
+import obsprop.tensor.Tensor;
+import obsprop.tensor.io.Json;
+
+/** GPT-Neo: scores are not scaled, layers alternate between global and local attention. */
+final class GptNeo implements Family {
+    @Override
+    public Set<String> modelTypes() {
+        return Set.of("gpt_neo");
+    }
+
+    @Override
+    public Transformer build(Parts parts) {
+        Config config = parts.config();
+        int d = config.requireInt("hidden_size");
+        int heads = config.requireInt("num_heads");
+        int layers = config.requireInt("num_layers");
+        int mlp = config.intOr("intermediate_size", 4 * d);
+        double epsilon = config.doubleOr("layer_norm_epsilon", 1e-5);
+        var sizes = new ModelConfig("gpt_neo", layers, heads, heads, d, Sizes.headWidth(config, d, heads), mlp,
+                config.requireInt("vocab_size"), config.requireInt("max_position_embeddings"));
+        List<String> kinds = attentionKinds(config, layers);
+        String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
+        Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
+        Tensor positions = parts.tensor(prefix + "wpe.weight", sizes.maxPositions(), d);
+        List<Block> blocks = IntStream.range(0, layers)
+                .mapToObj(l -> block(parts, sizes, prefix + "h." + l, l, kinds.get(l), epsilon))
+                .toList();
+        Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
+        var unembedding = new Unembedding(
+                Optional.empty(), parts.head("lm_head", tokens, true, Parts.Bias.ABSENT), AttentionSpec.NO_CAP);
+        return new Transformer(sizes, parts.kernels(), parts.arena(),
+                new Embedding(tokens, 1, Optional.empty(), Optional.of(positions)), blocks, last, unembedding);
+    }
+
+    private static Block block(
+            Parts parts, ModelConfig sizes, String name, int layer, String kind, double epsilon) {
+        int d = sizes.dModel();
+        int window = switch (kind) {
+            case "global" -> AttentionSpec.NO_WINDOW;
+            case "local" -> parts.config().intOr("window_size", 256);
+            default -> throw parts.config().refuse("attention_layers",
+                    "has \"" + kind + "\" at layer " + layer + ", expected \"global\" or \"local\"");
+        };
+        String attn = name + ".attn.attention.";
+        var projection = new QkvProjection(
+                List.of(parts.linear(attn + "q_proj", d, d, Parts.Bias.ABSENT),
+                        parts.linear(attn + "k_proj", d, d, Parts.Bias.ABSENT),
+                        parts.linear(attn + "v_proj", d, d, Parts.Bias.ABSENT)),
+                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nHeads(), sizes.dHead());
+        var attention = new Attention(projection, Optional.empty(), Optional.empty(),
+                new AttentionSpec(1, window, AttentionSpec.NO_CAP),
+                parts.linear(attn + "out_proj", d, d, Parts.Bias.PRESENT));
+        var mlp = new Mlp.Plain(parts.linear(name + ".mlp.c_fc", d, sizes.dMlp(), Parts.Bias.PRESENT),
+                parts.activation("activation_function", "gelu_new"),
+                parts.linear(name + ".mlp.c_proj", sizes.dMlp(), d, Parts.Bias.PRESENT));
+        return new SequentialBlock(layer, attention, mlp,
+                parts.layerNorm(name + ".ln_1", d, epsilon), Norm.IDENTITY,
+                parts.layerNorm(name + ".ln_2", d, epsilon), Norm.IDENTITY);
+    }
+
+    /** {@code attention_layers}, or the older {@code attention_types}: [[["global", "local"], 12]]. */
+    private static List<String> attentionKinds(Config config, int layers) {
+        List<String> kinds = config.isPresent("attention_layers")
+                ? config.strings("attention_layers")
+                : expand(config);
+        if (kinds.size() != layers) {
+            throw config.refuse(config.isPresent("attention_layers") ? "attention_layers" : "attention_types",
+                    "describes " + kinds.size() + " layers, but num_layers is " + layers);
+        }
+        return kinds;
+    }
+
+    private static List<String> expand(Config config) {
+        List<String> kinds = new ArrayList<>();
+        Json types = config.value("attention_types").orElse(new Json.Arr(List.of()));
+        if (types instanceof Json.Arr(List<Json> runs)) {
+            for (Json run : runs) {
+                if (run instanceof Json.Arr(List<Json> pair) && pair.size() == 2
+                        && pair.get(0) instanceof Json.Arr(List<Json> pattern)
+                        && pair.get(1) instanceof Json.Num(String times)) {
+                    for (int i = 0; i < Integer.parseInt(times); i++) {
+                        pattern.forEach(kind -> kinds.add(kind instanceof Json.Str(String s) ? s : kind.describe()));
+                    }
+                } else {
+                    throw config.refuse("attention_types", "has " + run.describe()
+                            + ", expected [[\"global\", \"local\"], number of times]");
+                }
+            }
+        }
+        return kinds;
+    }
+}

@@ -1,0 +1,101 @@
+package obsprop.model.family;
+
+import java.lang.foreign.Arena;
+import java.util.Locale;
+import java.util.Optional;
+import obsprop.kernel.Activation;
+import obsprop.kernel.Kernels;
+import obsprop.kernel.NormParameters;
+import obsprop.model.io.Checkpoint;
+import obsprop.model.io.Config;
+import obsprop.model.layer.Linear;
+import obsprop.model.layer.Norm;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+
+/** What families build from: the configuration, the checkpoint, and the layers made of its tensors. */
+record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena) {
+    /** Whether a linear map has a bias. */
+    enum Bias {
+        PRESENT,
+        ABSENT;
+
+        static Bias of(boolean present) {
+            return present ? PRESENT : ABSENT;
+        }
+    }
+
+    /** The tensor {@code name} of that shape, where the kernels compute. */
+    Tensor tensor(String name, int... shape) {
+        Tensor stored = checkpoint.take(name, shape);
+        return kernels.place(arena, stored.dtype() == DType.F64 ? narrowed(stored) : stored);
+    }
+
+    /** Kernels compute in single precision: double weights are rounded once. */
+    private Tensor narrowed(Tensor wide) {
+        Tensor narrow = Tensor.allocate(arena, DType.F32, wide.shape());
+        for (long i = 0; i < wide.elements(); i++) {
+            narrow.write(i, wide.read(i));
+        }
+        return narrow;
+    }
+
+    /** {@code name.weight} [out,in] and {@code name.bias} [out]. */
+    Linear linear(String name, int in, int out, Bias bias) {
+        return new Linear(tensor(name + ".weight", out, in), Linear.Layout.OUT_IN, bias(name, out, bias));
+    }
+
+    /** {@code name.weight} [in,out], as GPT-2's Conv1D stores it, and {@code name.bias} [out]. */
+    Linear conv1d(String name, int in, int out) {
+        return new Linear(tensor(name + ".weight", in, out), Linear.Layout.IN_OUT, bias(name, out, Bias.PRESENT));
+    }
+
+    private Optional<Tensor> bias(String name, int out, Bias bias) {
+        return bias == Bias.PRESENT ? Optional.of(tensor(name + ".bias", out)) : Optional.empty();
+    }
+
+    /** LayerNorm {@code name.weight}, {@code name.bias} [width]. */
+    Norm layerNorm(String name, int width, double epsilon) {
+        return Norm.of(new NormParameters(NormParameters.Kind.LAYER, epsilon, 0,
+                tensor(name + ".weight", width), Optional.of(tensor(name + ".bias", width))));
+    }
+
+    /** RMSNorm {@code name.weight} [width]; {@code gainOffset} is 1 where the file stores gain - 1. */
+    Norm rmsNorm(String name, int width, double epsilon, double gainOffset) {
+        return Norm.of(new NormParameters(NormParameters.Kind.RMS, epsilon, gainOffset,
+                tensor(name + ".weight", width), Optional.empty()));
+    }
+
+    /**
+     * The head {@code name.weight} [vocabulary, width], or the embedding where config ties them.
+     *
+     * @param tiedByDefault what a config that does not say means
+     */
+    Linear head(String name, Tensor embedding, boolean tiedByDefault, Bias bias) {
+        if (config.booleanOr("tie_word_embeddings", tiedByDefault)) {
+            if (bias == Bias.PRESENT) {
+                return new Linear(embedding, Linear.Layout.OUT_IN, bias(name, embedding.size(0), bias));
+            }
+            return new Linear(embedding, Linear.Layout.OUT_IN, Optional.empty());
+        }
+        return linear(name, embedding.size(1), embedding.size(0), bias);
+    }
+
+    /** The activation named at {@code key}, by the reference implementation's names. */
+    Activation activation(String key, String otherwise) {
+        String name = config.stringOr(key, otherwise);
+        return switch (name.toLowerCase(Locale.ROOT)) {
+            case "gelu", "gelu_python" -> Activation.GELU_ERF;
+            case "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate", "gelu_python_tanh" ->
+                Activation.GELU_TANH;
+            case "quick_gelu" -> Activation.QUICK_GELU;
+            case "relu" -> Activation.RELU;
+            case "relu2" -> Activation.RELU_SQUARED;
+            case "silu", "swish" -> Activation.SILU;
+            case "tanh" -> Activation.TANH;
+            case "sigmoid" -> Activation.SIGMOID;
+            case "linear" -> Activation.IDENTITY;
+            default -> throw config.refuse(key, "is the activation \"" + name + "\", which is not understood");
+        };
+    }
+}

@@ -1,0 +1,75 @@
+package obsprop.model.family;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
+import obsprop.kernel.AttentionSpec;
+import obsprop.model.ModelConfig;
+import obsprop.model.Transformer;
+import obsprop.model.io.Config;
+import obsprop.model.layer.Attention;
+import obsprop.model.layer.Block;
+import obsprop.model.layer.Embedding;
+import obsprop.model.layer.Mlp;
+import obsprop.model.layer.Norm;
+import obsprop.model.layer.QkvProjection;
+import obsprop.model.layer.ParallelBlock;
+import obsprop.model.layer.Rotary;
+import obsprop.model.layer.Unembedding;
+import obsprop.tensor.Tensor;
+
+/** Phi-1 to Phi-2: parallel blocks with one norm for both, partial rotary, a head with a bias. */
+final class Phi implements Family {
+    @Override
+    public Set<String> modelTypes() {
+        return Set.of("phi");
+    }
+
+    @Override
+    public Transformer build(Parts parts) {
+        Config config = parts.config();
+        int d = config.requireInt("hidden_size");
+        int heads = config.requireInt("num_attention_heads");
+        int layers = config.requireInt("num_hidden_layers");
+        double epsilon = config.doubleOr("layer_norm_eps", 1e-5);
+        int width = Sizes.headWidth(config, d, heads);
+        var sizes = new ModelConfig("phi", layers, heads, config.intOr("num_key_value_heads", heads), d, width,
+                config.requireInt("intermediate_size"), config.requireInt("vocab_size"),
+                config.requireInt("max_position_embeddings"));
+        Config parameters = Rotaries.parameters(config);
+        double fraction =
+                parameters.doubleOr("partial_rotary_factor", config.doubleOr("partial_rotary_factor", 0.5));
+        Rotary rotary = Rotaries.halfSplit(config, (int) (width * fraction), 10000);
+        String prefix = parts.checkpoint().detectPrefix("embed_tokens.weight", "model.", "");
+        Tensor tokens = parts.tensor(prefix + "embed_tokens.weight", sizes.dVocab(), d);
+        List<Block> blocks = IntStream.range(0, layers)
+                .mapToObj(l -> block(parts, sizes, prefix + "layers." + l, l, rotary, epsilon))
+                .toList();
+        Norm last = parts.layerNorm(prefix + "final_layernorm", d, epsilon);
+        var unembedding = new Unembedding(
+                Optional.empty(), parts.head("lm_head", tokens, false, Parts.Bias.PRESENT), AttentionSpec.NO_CAP);
+        return new Transformer(sizes, parts.kernels(), parts.arena(),
+                new Embedding(tokens, 1, Optional.empty(), Optional.empty()), blocks, last, unembedding);
+    }
+
+    private static Block block(
+            Parts parts, ModelConfig sizes, String name, int layer, Rotary rotary, double epsilon) {
+        int d = sizes.dModel();
+        int kv = sizes.nKvHeads() * sizes.dHead();
+        String attn = name + ".self_attn.";
+        var projection = new QkvProjection(
+                List.of(parts.linear(attn + "q_proj", d, d, Parts.Bias.PRESENT),
+                        parts.linear(attn + "k_proj", d, kv, Parts.Bias.PRESENT),
+                        parts.linear(attn + "v_proj", d, kv, Parts.Bias.PRESENT)),
+                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nKvHeads(), sizes.dHead());
+        var attention = new Attention(projection, Optional.empty(), Optional.of(rotary),
+                new AttentionSpec(1 / Math.sqrt(sizes.dHead()), AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP),
+                parts.linear(attn + "dense", d, d, Parts.Bias.PRESENT));
+        var mlp = new Mlp.Plain(parts.linear(name + ".mlp.fc1", d, sizes.dMlp(), Parts.Bias.PRESENT),
+                parts.activation("hidden_act", "gelu_new"),
+                parts.linear(name + ".mlp.fc2", sizes.dMlp(), d, Parts.Bias.PRESENT));
+        Norm norm = parts.layerNorm(name + ".input_layernorm", d, epsilon);
+        return new ParallelBlock(layer, attention, mlp, norm, norm);
+    }
+}

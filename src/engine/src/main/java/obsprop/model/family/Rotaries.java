@@ -1,0 +1,69 @@
+package obsprop.model.family;
+
+import java.util.Optional;
+import obsprop.kernel.RotaryStyle;
+import obsprop.model.io.Config;
+import obsprop.model.layer.Rotary;
+
+/**
+ * Rotary settings of config.json: the present form ({@code rope_parameters}) and the older one ({@code rope_theta},
+ * {@code rope_scaling}).
+ */
+final class Rotaries {
+    private Rotaries() {}
+
+    /**
+     * The rotary embedding of a model that has one for all layers.
+     *
+     * @param dims coordinates of a head that turn
+     * @param theta the base where the config does not say
+     */
+    static Rotary halfSplit(Config config, int dims, double theta) {
+        Config parameters = parameters(config);
+        double base = parameters.doubleOr("rope_theta", config.doubleOr("rope_theta", theta));
+        return scaled(parameters, base, dims);
+    }
+
+    /** The object that holds the scaling: the present form, the older one, or the config itself where there is none. */
+    static Config parameters(Config config) {
+        Optional<Config> scaling = config.object("rope_scaling");
+        return config.object("rope_parameters").or(() -> scaling).orElse(config);
+    }
+
+    /** Half-split rotation with the scaling that {@code parameters} names. */
+    static Rotary scaled(Config parameters, double theta, int dims) {
+        float[] frequencies = Rotary.frequencies(theta, dims);
+        String type = parameters.stringOr("rope_type", parameters.stringOr("type", "default"));
+        switch (type) {
+            case "default" -> {}
+            case "linear" -> divide(frequencies, parameters.requireDouble("factor"));
+            case "llama3" -> llama3(frequencies, parameters);
+            default -> throw parameters.refuse(parameters.isPresent("rope_type") ? "rope_type" : "type",
+                    "is \"" + type + "\", which is not understood (default, linear and llama3 are)");
+        }
+        return new Rotary(RotaryStyle.HALF_SPLIT, frequencies, 1);
+    }
+
+    private static void divide(float[] frequencies, double factor) {
+        for (int i = 0; i < frequencies.length; i++) {
+            frequencies[i] /= (float) factor;
+        }
+    }
+
+    /** Llama 3.1: low frequencies are divided by the factor, high ones kept, those between interpolated. */
+    private static void llama3(float[] frequencies, Config parameters) {
+        double factor = parameters.requireDouble("factor");
+        double low = parameters.requireDouble("low_freq_factor");
+        double high = parameters.requireDouble("high_freq_factor");
+        double length = parameters.requireInt("original_max_position_embeddings");
+        for (int i = 0; i < frequencies.length; i++) {
+            double wavelength = 2 * Math.PI / frequencies[i];
+            if (wavelength > length / low) {
+                frequencies[i] /= (float) factor;
+            } else if (wavelength >= length / high) {
+                double smooth = (length / wavelength - low) / (high - low);
+                frequencies[i] = (float) ((1 - smooth) * frequencies[i] / factor + smooth * frequencies[i]);
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+package obsprop.propagation;
+
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.List;
+import obsprop.kernel.Kernels;
+import obsprop.model.ActivationCache;
+import obsprop.model.Backward;
+import obsprop.model.Injection;
+import obsprop.model.Point;
+import obsprop.model.Transformer;
+import obsprop.model.layer.NormSite;
+import obsprop.model.layer.Rules;
+import obsprop.tensor.Tensor;
+
+/** Pulls observables back: through the unembedding, the final norm, and the whole model. */
+public final class Propagator {
+    /** Cotangent elements of the widest layer that a sweep works on at once, unless there is but one observable. */
+    private static final long SWEEP_ELEMENTS = 1L << 24;
+
+    private final Transformer model;
+    private final Kernels kernels;
+
+    public Propagator(Transformer model) {
+        this.model = model;
+        this.kernels = model.kernels();
+    }
+
+    /** An observable read at one row of a batch: the scalar {@code n . logits[row]}. */
+    public record Target(Observable observable, int row) {}
+
+    /** {@code y = W_U^T n} for each observable, [K,d], living as long as {@code to}. A soft cap does not enter. */
+    public Tensor unembed(List<Observable> observables, Arena to) {
+        Tensor y = kernels.allocate(to, observables.size(), model.config().dModel());
+        for (int i = 0; i < observables.size(); i++) {
+            unembed(observables.get(i), observables.get(i).weights(), y.slice(0, i, i + 1));
+        }
+        return y;
+    }
+
+    private void unembed(Observable n, double[] weights, Tensor y) {
+        n.requireWithin(model.config().dVocab());
+        model.unembedding().vjp(kernels, n.ids(), weights, y);
+    }
+
+    /**
+     * The gradient of one target with respect to the normed final residual stream, [1,d]: {@code W_U^T n}, with the
+     * factor {@code 1 - (logit/cap)^2} on each token's weight under a final soft cap.
+     *
+     * @param x [1,d], the final residual stream
+     */
+    public void unembedAt(Tensor x, Observable n, Tensor y) {
+        unembed(n, cappedWeights(x, n), y);
+    }
+
+    private double[] cappedWeights(Tensor x, Observable n) {
+        double[] weights = n.weights().clone();
+        if (model.unembedding().capped()) {
+            double cap = model.unembedding().softCap();
+            Tensor logits = logits(x);
+            for (int i = 0; i < weights.length; i++) {
+                double ratio = logits.get(0, n.ids()[i]) / cap;
+                weights[i] *= 1 - ratio * ratio;
+            }
+        }
+        return weights;
+    }
+
+    /** Logits [N,V] in host memory of final residual rows x [N,d], which stay as they are. */
+    public Tensor logits(Tensor x) {
+        try (Arena arena = Arena.ofShared()) {
+            Tensor copy = kernels.allocate(arena, x.size(0), x.size(1));
+            kernels.copy(x, copy);
+            Tensor logits = kernels.allocate(arena, x.size(0), model.config().dVocab());
+            model.unembed(copy, logits);
+            return toHost(logits, Arena.ofAuto());
+        }
+    }
+
+    /** A copy in host memory, of the activation type. */
+    public Tensor toHost(Tensor x, Arena to) {
+        Tensor host = Tensor.allocate(to, x.dtype(), x.shape());
+        kernels.copy(x, host);
+        return host;
+    }
+
+    /**
+     * The gradient of each target with respect to the residual stream at every site down to the input of block
+     * {@code lowest}; see {@link Backward.Listener} for what the listener gets. Cotangent k belongs to target k.
+     */
+    public void sweep(ActivationCache cache, List<Target> targets, Rules rules, int lowest, Backward.Listener listener) {
+        int last = model.config().nLayers();
+        Tensor residual = cache.residual(last);
+        try (Arena arena = Arena.ofShared();
+                Backward backward = new Backward(cache, chunk(cache, targets.size()))) {
+            Tensor y = kernels.allocate(arena, 1, model.config().dModel());
+            List<Injection> injections = new ArrayList<>();
+            for (int k = 0; k < targets.size(); k++) {
+                Target target = targets.get(k);
+                Tensor x = residual.slice(0, target.row(), target.row() + 1);
+                unembedAt(x, target.observable(), y);
+                Tensor dx = kernels.allocate(arena, 1, model.config().dModel());
+                model.finalNormVjp(x, y, rules.norm(last, NormSite.FINAL), dx);
+                injections.add(new Injection(k, last, Point.INPUT, target.row(), dx));
+            }
+            backward.sweep(targets.size(), injections, rules, lowest, listener);
+        }
+    }
+
+    /** How many cotangents go back at once, so that memory stays bounded whatever K is. */
+    private int chunk(ActivationCache cache, int targets) {
+        long widest = Math.max(model.config().dMlp(), 3L * model.config().dModel());
+        long each = widest * cache.segments().rows();
+        return Math.clamp(SWEEP_ELEMENTS / each, 1, Math.max(1, targets));
+    }
+
+    /**
+     * The gradient of each target at the input of every block and at the final residual stream, in host memory:
+     * [K,L+1,N,d], living as long as {@code to}.
+     */
+    public Tensor gradients(ActivationCache cache, List<Target> targets, Rules rules, Arena to) {
+        int n = cache.segments().rows();
+        int d = model.config().dModel();
+        int sites = model.config().nLayers() + 1;
+        Tensor out = Tensor.allocate(to, kernels.activationType(), targets.size(), sites, n, d);
+        sweep(cache, targets, rules, 0, (layer, point, first, rows) -> {
+            if (point == Point.INPUT) {
+                int k = rows.size(0) / n;
+                kernels.copy(rows.unflatten(0, k, n), out.slice(0, first, first + k).select(1, layer));
+            }
+        });
+        return out;
+    }
+}

@@ -1,0 +1,144 @@
+package obsprop.kernel;
+
+import java.util.Random;
+import obsprop.kernel.TestBed.Operand;
+import obsprop.tensor.DType;
+import obsprop.testing.Measured;
+import obsprop.testing.Tolerance;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Contract tests of products and tables. */
+@SuppressWarnings("exports")
+public interface DenseContract extends KernelsUnderTest {
+    /** m, n, k: rows, columns, length of the sums. */
+    int[][] PRODUCTS = {
+        {1, 1, 1}, {1, 7, 13}, {1, 207, 64}, {3, 1, 7}, {7, 13, 1}, {13, 65, 3}, {64, 64, 64}, {65, 7, 207}, {130, 5, 33},
+        {7, 19, 1031}
+    };
+
+    @ParameterizedTest
+    @EnumSource
+    default void gemm(Layout layout) {
+        for (DType type : WEIGHT_TYPES) {
+            try (Measured measured = new Measured("gemm " + type + " " + layout)) {
+                for (int[] size : PRODUCTS) {
+                    for (Write write : Write.values()) {
+                        gemm(measured, layout, type, write, size);
+                    }
+                }
+            }
+        }
+    }
+
+    private void gemm(Measured measured, Layout layout, DType type, Write write, int[] size) {
+        int m = size[0];
+        int n = size[1];
+        int k = size[2];
+        double tolerance = Tolerance.ofRandomSum(kernels().activationType(), k, 1);
+        for (Transpose ta : Transpose.values()) {
+            for (Transpose tb : Transpose.values()) {
+                try (TestBed bed = new TestBed(kernels(), layout, measured)) {
+                    Operand a = bed.input(1, ta == Transpose.NO ? new int[] {m, k} : new int[] {k, m});
+                    Operand b = bed.weight(type, 1, tb == Transpose.NO ? new int[] {k, n} : new int[] {n, k});
+                    Operand c = bed.output(write, m, n);
+                    bed.both(s -> s.kernels().gemm(s.of(a), ta, s.of(b), tb, s.of(c), write));
+                    bed.check("m " + m + " n " + n + " k " + k + " " + ta + " " + tb + " " + write, c, tolerance);
+                }
+            }
+        }
+    }
+
+    /** The first operand may be the weight, and a weight may be a view when it is placed. */
+    @ParameterizedTest
+    @EnumSource
+    default void gemmWithWeightFirst(Layout layout) {
+        for (DType type : WEIGHT_TYPES) {
+            try (Measured measured = new Measured("gemm, weight first, " + type + " " + layout)) {
+                for (Transpose ta : Transpose.values()) {
+                    for (Transpose tb : Transpose.values()) {
+                        try (TestBed bed = new TestBed(kernels(), layout, measured)) {
+                            Operand a = bed.placedView(type, 1, ta == Transpose.NO ? new int[] {13, 70} : new int[] {70, 13});
+                            Operand b = bed.input(1, tb == Transpose.NO ? new int[] {70, 7} : new int[] {7, 70});
+                            Operand c = bed.output(Write.OVERWRITE, 13, 7);
+                            bed.both(s -> s.kernels().gemm(s.of(a), ta, s.of(b), tb, s.of(c), Write.OVERWRITE));
+                            bed.check(ta + " " + tb, c, bed.tolerance(70, 70 / 4.0));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /** A row's product does not depend on the rows beside it, to the bit. */
+    @ParameterizedTest
+    @EnumSource
+    default void gemmOfCotangentsAtOnceIsOneByOne(Layout layout) {
+        try (Measured measured = new Measured("gemm, K at once " + layout)) {
+            for (int rows : new int[] {1, 7, 16}) {
+                try (TestBed bed = new TestBed(kernels(), layout, measured)) {
+                    int cotangents = 5;
+                    Operand a = bed.input(1, cotangents * rows, 65);
+                    Operand b = bed.weight(DType.F32, 1, 65, 40);
+                    Operand atOnce = bed.output(Write.OVERWRITE, cotangents * rows, 40);
+                    Operand oneByOne = bed.output(Write.OVERWRITE, cotangents * rows, 40);
+                    bed.both(s -> s.kernels()
+                            .gemm(s.of(a), Transpose.NO, s.of(b), Transpose.NO, s.of(atOnce), Write.OVERWRITE));
+                    for (int c = 0; c < cotangents; c++) {
+                        Operand part = a.rows(c * rows, (c + 1) * rows);
+                        Operand out = oneByOne.rows(c * rows, (c + 1) * rows);
+                        bed.tested(s -> s.kernels()
+                                .gemm(s.of(part), Transpose.NO, s.of(b), Transpose.NO, s.of(out), Write.OVERWRITE));
+                    }
+                    bed.same("gemm of " + rows + " rows", atOnce, oneByOne);
+                    bed.check("at once", atOnce, bed.tolerance(65, 65 / 4.0));
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    default void broadcastAndAddScaled(Layout layout) {
+        try (Measured measured = new Measured("broadcast, addScaled " + layout)) {
+            for (int n : WIDTHS) {
+                for (Write write : Write.values()) {
+                    try (TestBed bed = new TestBed(kernels(), layout, measured)) {
+                        Operand row = bed.weight(DType.BF16, 1, n);
+                        Operand y = bed.output(write, 5, n);
+                        bed.both(s -> s.kernels().broadcast(s.of(row), s.of(y), write));
+                        bed.check("broadcast n " + n, y, write == Write.OVERWRITE ? 0 : bed.tolerance(1, 1));
+                    }
+                }
+                for (int[] shape : new int[][] {{n}, {3, n}, {3, 2, n}}) {
+                    try (TestBed bed = new TestBed(kernels(), layout, measured)) {
+                        Operand x = bed.input(1, shape);
+                        Operand y = bed.inPlace(1, shape);
+                        bed.both(s -> s.kernels().addScaled(-1.75, s.of(x), s.of(y)));
+                        bed.check("addScaled n " + n + " rank " + shape.length, y, bed.tolerance(1, 1));
+                    }
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    default void gather(Layout layout) {
+        for (DType type : WEIGHT_TYPES) {
+            try (Measured measured = new Measured("gather " + type + " " + layout)) {
+                for (int n : WIDTHS) {
+                    for (Write write : Write.values()) {
+                        try (TestBed bed = new TestBed(kernels(), layout, measured)) {
+                            int[] ids = new Random(n).ints(9, 0, 6).toArray();
+                            Operand table = bed.weight(type, 1, 6, n);
+                            Operand y = bed.output(write, ids.length, n);
+                            bed.both(s -> s.kernels().gather(s.of(table), ids, 1.3, s.of(y), write));
+                            bed.check("n " + n + " " + write, y, bed.tolerance(1, 1));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
