@@ -28,8 +28,13 @@ public final class TestDevice {
         return emulator.orElseThrow();
     }
 
-    /** Opens the device; skips the test without g++, fails it where a card was demanded and there is none. */
+    /** Opens {@link #present}. */
     public static CudaDevice open() {
+        return present().open();
+    }
+
+    /** The device; skips the test without g++, fails it where a card was demanded and there is none. */
+    public static CudaProbe.Present present() {
         if (!mustBeReal()) {
             emulator();
         }
@@ -38,7 +43,7 @@ public final class TestDevice {
                 if (mustBeReal() && present.name().contains("emulator")) {
                     fail("-D" + REQUIRE + "=cuda demands a card, this is " + present.name());
                 }
-                yield present.open();
+                yield present;
             }
             case CudaProbe.Absent(String reason) -> fail("no CUDA device: " + reason);
         };
