@@ -4,6 +4,7 @@ module obsprop.engine {
     requires jdk.incubator.vector;
     requires com.fasterxml.jackson.core;
 
+    exports obsprop.analysis;
     exports obsprop.tensor;
     exports obsprop.tensor.io;
     exports obsprop.model.io;
@@ -13,4 +14,7 @@ module obsprop.engine {
     exports obsprop.model.family;
     exports obsprop.model.layer;
     exports obsprop.propagation;
+    exports obsprop.analysis.statistics;
+    exports obsprop.analysis.heads;
+    exports obsprop.analysis.coupling;
 }
