@@ -1,6 +1,6 @@
 /** The library: models in, exact gradients of observables and feature vectors out. */
 module obsprop.engine {
-    requires obsprop.cuda;
+    requires transitive obsprop.cuda;
     requires jdk.incubator.vector;
     requires com.fasterxml.jackson.core;
 
@@ -10,6 +10,7 @@ module obsprop.engine {
     exports obsprop.tensor.io;
     exports obsprop.model.io;
     exports obsprop.kernel;
+    exports obsprop.kernel.cuda;
     exports obsprop.model;
     exports obsprop.model.family;
     exports obsprop.model.layer;
