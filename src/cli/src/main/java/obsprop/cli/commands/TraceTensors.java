@@ -133,7 +133,7 @@ final class TraceTensors {
     }
 
     private static int piece(long elements) {
-        return (int) Math.clamp(PIECE / elements, 1, Integer.MAX_VALUE / 2);
+        return Math.clamp(PIECE / elements, 1, Integer.MAX_VALUE / 2);
     }
 
     /** A copy of {@code tensor} on the host, in float32. */
