@@ -8,6 +8,8 @@ module obsprop.engine {
     exports obsprop.tensor.io;
     exports obsprop.model.io;
     exports obsprop.kernel;
+    exports obsprop.kernel.cpu;
+    exports obsprop.kernel.scalar;
     exports obsprop.model;
     exports obsprop.model.family;
     exports obsprop.model.layer;
