@@ -28,6 +28,8 @@ class GradientPassTest {
     /** Agreement with the reference: absolute, against the largest value of the tensor where that exceeds 1. */
     private static final double TOLERANCE = 5e-5;
 
+    private static final double STEP = 3e-4;
+
     private static final int SOME_ELEMENTS = 6;
 
     @ParameterizedTest
@@ -119,10 +121,10 @@ class GradientPassTest {
     /** Central difference; the step is what single precision makes of it. */
     private static double slope(GradientPass pass, Batch batch, int[] targets, Tensor parameter, int i) {
         double before = parameter.read(i);
-        parameter.write(i, before + 1e-3);
+        parameter.write(i, before + STEP);
         double stepUp = parameter.read(i) - before;
         double up = pass.run(batch, targets);
-        parameter.write(i, before - 1e-3);
+        parameter.write(i, before - STEP);
         double stepDown = before - parameter.read(i);
         double down = pass.run(batch, targets);
         parameter.write(i, before);
