@@ -5,6 +5,7 @@ module obsprop.engine {
     requires com.fasterxml.jackson.core;
 
     exports obsprop.analysis;
+    exports obsprop.backend;
     exports obsprop.tensor;
     exports obsprop.tensor.io;
     exports obsprop.model.io;

@@ -2,6 +2,7 @@ package obsprop.cli.options;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import obsprop.backend.Device;
 import obsprop.cli.UsageException;
 import obsprop.cli.output.Progress;
 import picocli.CommandLine.Model.CommandSpec;
@@ -20,7 +21,7 @@ public final class CommonOptions {
             description = "a Hugging Face model directory (default: the built-in demo model)")
     private Optional<Path> model;
 
-    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = Device.Converter.class,
+    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = DeviceConverter.class,
             description = "auto, cpu, cuda, or cpu-scalar, the slow reference (default: ${DEFAULT-VALUE})")
     private Device device;
 
