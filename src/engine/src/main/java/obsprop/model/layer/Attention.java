@@ -152,6 +152,13 @@ public record Attention(
             Kernels kernels, Tensor dy, Segments segments, State state, Cotangents scratch,
             AttentionRule rule, NormRule normRule, Tensor dx) {
         output.vjp(kernels, dy, scratch.dMixed, Write.OVERWRITE);
+        vjpOfMixed(kernels, segments, state, scratch, rule, normRule, dx);
+    }
+
+    /** The rest of {@link #vjp} from the heads' weighted values, whose cotangent is {@code scratch.dMixed()}. */
+    public void vjpOfMixed(
+            Kernels kernels, Segments segments, State state, Cotangents scratch,
+            AttentionRule rule, NormRule normRule, Tensor dx) {
         kernels.attentionVjp(scratch.dMixedHeads, state.inputs, spec, segments, rule, scratch.d);
         if (rule == AttentionRule.FROZEN) {
             projection.vjpOfValues(kernels, scratch.dProjected, dx);
