@@ -2,7 +2,6 @@ package obsprop.analysis;
 
 import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
-import obsprop.model.Point;
 import obsprop.model.Transformer;
 import obsprop.model.layer.Block;
 import obsprop.propagation.Site;
@@ -24,16 +23,6 @@ final class PatchedSteps {
         this.mode = mode;
         model = pair.model();
         kernels = model.kernels();
-    }
-
-    /** Where a step reads; for the embedding, where it writes. */
-    Site reads(Step step) {
-        return switch (step) {
-            case Step.Heads s -> new Site(s.layer(), Point.INPUT, s.token());
-            case Step.Mlp s -> new Site(s.layer(), model.block(s.layer()).hasMiddle() ? Point.MIDDLE : Point.INPUT,
-                    s.token());
-            case Step.Embedding s -> new Site(0, Point.INPUT, s.token());
-        };
     }
 
     /** {@code corrupted - clean} of the residual stream at a point of a layer: [m,d]. */
@@ -72,7 +61,7 @@ final class PatchedSteps {
 
     private Tensor mlp(Step.Mlp step, Span span, Tensor differences, Arena arena) {
         Block block = model.block(step.layer());
-        Tensor x = CleanRows.append(kernels, differences, rows(pair.clean(), reads(step), span), arena);
+        Tensor x = CleanRows.append(kernels, differences, rows(pair.clean(), step.reads(model), span), arena);
         return CleanRows.subtract(kernels, MlpRows.forward(kernels, block, x, arena), span.size(), arena);
     }
 }

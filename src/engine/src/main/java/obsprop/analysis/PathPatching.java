@@ -35,7 +35,7 @@ public final class PathPatching {
                     new Site(pair.model().config().nLayers(), Point.INPUT, position), Span.of(position), arena);
         }
         Span read = span(list.getLast(), reach, position);
-        Tensor difference = steps.source(steps.reads(list.getLast()), read, arena);
+        Tensor difference = steps.source(list.getLast().reads(pair.model()), read, arena);
         for (int i = list.size() - 1; i >= 0; i--) {
             Span write = i == 0 ? Span.of(position) : span(list.get(i - 1), reach, position);
             difference = steps.through(list.get(i), read, write, difference, arena);
