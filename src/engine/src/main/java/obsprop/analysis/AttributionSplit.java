@@ -8,7 +8,6 @@ import obsprop.model.ModelConfig;
 import obsprop.model.Point;
 import obsprop.model.layer.Attention;
 import obsprop.model.layer.Block;
-import obsprop.model.layer.Mlp;
 import obsprop.propagation.Site;
 import obsprop.tensor.Tensor;
 
@@ -105,15 +104,9 @@ final class AttributionSplit {
         Block block = run.model().block(layer);
         Tensor x = at(run.residual(layer, block.hasMiddle() ? Point.MIDDLE : Point.INPUT));
         try (Arena scratch = Arena.ofShared()) {
-            Tensor normed = kernels.allocate(scratch, 1, config.dModel());
-            Tensor stats = kernels.allocate(scratch, 1, 2);
-            Tensor written = kernels.allocate(scratch, 1, config.dModel());
-            Mlp mlp = block.mlp();
-            Mlp.State state = mlp.allocate(kernels, scratch, 1, kernels.allocate(scratch, 1, mlp.width()));
-            block.mlpInput().forward(kernels, x, normed, stats);
-            mlp.forward(kernels, normed, state, written, Write.OVERWRITE);
-            block.mlpOutput().forward(kernels, written, written, stats);
-            return Rows.dot(kernels, y, written);
+            Tensor row = kernels.allocate(scratch, 1, config.dModel());
+            kernels.copy(x, row);
+            return Rows.dot(kernels, y, MlpRows.forward(kernels, block, row, scratch));
         }
     }
 }
