@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.function.LongConsumer;
 import obsprop.cuda.CudaException;
 import obsprop.cuda.CudaLoader;
@@ -20,9 +19,9 @@ import obsprop.model.family.ModelLoader;
 import obsprop.model.layer.Rules;
 import obsprop.propagation.Propagator;
 import obsprop.testing.Golden;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.junit.jupiter.api.Test;
 
 /** A fault anywhere between loading a model and reading a gradient is one clear error and leaves nothing behind. */
 class CudaFaultsTest {
@@ -40,16 +39,16 @@ class CudaFaultsTest {
         }
     }
 
-    /** The message of the fault that comes at the n-th chance; empty where the pass is over before. */
-    private static OptionalInt injectAt(LongConsumer fault, int n, String fixture, String message) {
+    /** Whether the fault that comes at the n-th chance came, and came as one clear error. */
+    private static boolean injectAt(LongConsumer fault, int n, String fixture, String message) {
         try (CudaUnderTest cuda = CudaUnderTest.open(CudaPrecision.FP32)) {
             fault.accept(n);
             try {
                 pass(fixture, cuda.kernels());
-                return OptionalInt.empty();
+                return false;
             } catch (CudaException e) {
                 assertTrue(e.getMessage().contains(message), e.getMessage());
-                return OptionalInt.of(n);
+                return true;
             } finally {
                 TestDevice.emulator().reset();
             }
@@ -58,7 +57,7 @@ class CudaFaultsTest {
 
     private static void injectEverywhere(LongConsumer fault, String fixture, String message) {
         int met = 0;
-        for (int n = 1; injectAt(fault, n, fixture, message).isPresent(); n += 1 + n / 3) {
+        for (int n = 1; injectAt(fault, n, fixture, message); n += 1 + n / 3) {
             met++;
         }
         System.out.println(fixture + ": " + met + " times, " + message);
@@ -83,7 +82,7 @@ class CudaFaultsTest {
         try (CudaUnderTest cuda = CudaUnderTest.open(CudaPrecision.FP32)) {
             emulator.limitMemory(100_000);
             CudaException e = assertThrows(CudaException.class, () -> pass("gpt2", cuda.kernels()));
-            assertTrue(e.getMessage().contains("0.1 MiB free"), e.getMessage());
+            assertTrue(e.getMessage().contains("KiB free"), e.getMessage());
         } finally {
             emulator.reset();
         }
