@@ -1,0 +1,29 @@
+package obsprop.cli;
+
+import obsprop.cli.commands.HeadsCommand;
+import obsprop.cli.commands.InfoCommand;
+import obsprop.cli.commands.TraceCommand;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/** The root of the command line; each command is one class that returns its report (README.md). */
+@Command(name = "obsprop", mixinStandardHelpOptions = true, versionProvider = Version.class,
+        description = "Observable propagation in transformer language models: which features, heads and paths"
+                + " make the model prefer one token to another.",
+        subcommands = {
+            HeadsCommand.class,
+            TraceCommand.class,
+            InfoCommand.class
+        })
+final class Commands implements Runnable {
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public void run() {
+        throw new CommandLine.ParameterException(spec.commandLine(), "no command given: choose one of "
+                + String.join(", ", spec.subcommands().keySet()));
+    }
+}

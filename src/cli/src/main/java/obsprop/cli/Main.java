@@ -1,0 +1,112 @@
+package obsprop.cli;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.stream.Collectors;
+import obsprop.cli.output.Json;
+import obsprop.cli.output.Report;
+import obsprop.launcher.Arguments;
+import obsprop.tensor.io.FormatException;
+import picocli.CommandLine;
+import picocli.CommandLine.ParseResult;
+
+/** Runs one command, prints its report, and turns what went wrong into one line and an exit code. */
+public final class Main {
+    private static final int DONE = 0;
+    private static final int FAILED = 1;
+    private static final int MISUSED = 2;
+    private static final String DEBUG = "OBSPROP_DEBUG";
+
+    private final CommandLine line;
+    private final PrintWriter out;
+    private final PrintWriter err;
+    private final boolean debug;
+
+    /** Results of the commands of {@code line} go to {@code out}, all else to {@code err}; {@code debug} adds stack traces. */
+    Main(CommandLine line, PrintWriter out, PrintWriter err, boolean debug) {
+        this.line = line
+                .setOut(out).setErr(err)
+                .setExpandAtFiles(false)
+                .setParameterExceptionHandler((e, given) -> misused(e))
+                .setExecutionExceptionHandler((e, command, given) -> failed(e));
+        this.out = out;
+        this.err = err;
+        this.debug = debug;
+    }
+
+    /** The entry point that the launcher starts. Both streams are UTF-8, whatever the locale, as JSON has to be. */
+    public static void main(String[] arguments) {
+        endWithLauncher();
+        Main main = new Main(new CommandLine(new Commands()), writer(FileDescriptor.out), writer(FileDescriptor.err),
+                "1".equals(System.getenv(DEBUG)));
+        System.exit(main.run(Arguments.received(arguments)));
+    }
+
+    private static PrintWriter writer(FileDescriptor descriptor) {
+        return new PrintWriter(new FileOutputStream(descriptor), false, StandardCharsets.UTF_8);
+    }
+
+    /** A launcher that was killed outright could not end this process, so this process looks out for it. */
+    private static void endWithLauncher() {
+        long launcher = Long.getLong("obsprop.launcher", 0);
+        if (launcher != 0) {
+            ProcessHandle.of(launcher).ifPresent(handle ->
+                    handle.onExit().thenRun(() -> Runtime.getRuntime().halt(FAILED)));
+        }
+    }
+
+    /** Runs {@code arguments} and returns the exit code. */
+    int run(List<String> arguments) {
+        try {
+            return execute(arguments);
+        } catch (OutOfMemoryError e) {
+            return failed(e, FAILED, "out of memory: give the JVM more, as in OBSPROP_JVM_OPTS=-Xmx8g");
+        } finally {
+            out.flush();
+            err.flush();
+        }
+    }
+
+    private int execute(List<String> arguments) {
+        int code = line.execute(arguments.toArray(String[]::new));
+        return code == DONE ? print(last(line.getParseResult())) : code;
+    }
+
+    private static ParseResult last(ParseResult result) {
+        return result.hasSubcommand() ? last(result.subcommand()) : result;
+    }
+
+    private int print(ParseResult command) {
+        if (command.commandSpec().commandLine().getExecutionResult() instanceof Report report) {
+            out.print(command.matchedOptionValue("--json", false) ? Json.write(report.json()) : report.text());
+        }
+        if (out.checkError()) {
+            err.println("obsprop: the result could not be written to stdout");
+            return FAILED;
+        }
+        return DONE;
+    }
+
+    private int misused(CommandLine.ParameterException e) {
+        String command = e.getCommandLine().getCommandSpec().qualifiedName();
+        return failed(e, MISUSED, e.getMessage() + " (see " + command + " --help)");
+    }
+
+    private int failed(Exception e) {
+        return e instanceof UsageException || e instanceof FormatException
+                ? failed(e, MISUSED, e.getMessage())
+                : failed(e, FAILED, e.getClass().getSimpleName() + ": " + e.getMessage()
+                        + " (" + DEBUG + "=1 shows where)");
+    }
+
+    private int failed(Throwable e, int code, String message) {
+        err.println("obsprop: " + message.lines().map(String::strip).collect(Collectors.joining(" ")));
+        if (debug) {
+            e.printStackTrace(err);
+        }
+        return code;
+    }
+}

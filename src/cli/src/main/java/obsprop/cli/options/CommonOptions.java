@@ -1,0 +1,74 @@
+package obsprop.cli.options;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import obsprop.backend.Device;
+import obsprop.cli.UsageException;
+import obsprop.cli.output.Progress;
+import obsprop.cli.session.Session;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** What every command takes. */
+public final class CommonOptions {
+    /** Set by the launcher, the only process that sees the user's stderr. */
+    private static final String TERMINAL = "obsprop.terminal";
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec spec;
+
+    @Option(names = "--model", paramLabel = "DIR",
+            description = "a Hugging Face model directory (default: the built-in demo model)")
+    private Optional<Path> model;
+
+    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = DeviceConverter.class,
+            description = "auto, cpu, cuda, or cpu-scalar, the slow reference (default: ${DEFAULT-VALUE})")
+    private Device device;
+
+    @Option(names = "--threads", paramLabel = "N", description = "CPU threads (default: one a core)")
+    private Optional<Integer> threads;
+
+    @Option(names = "--json", description = "print one JSON document")
+    private boolean json;
+
+    @Option(names = "--quiet", description = "no progress, notes or warnings")
+    private boolean quiet;
+
+    /** Opens the model, its vocabulary and the backend; the caller closes them. */
+    public Session open() {
+        return Session.open(model, device, threads());
+    }
+
+    /** Where to compute. */
+    public Device device() {
+        return device;
+    }
+
+    /** How many CPU threads to use. */
+    public int threads() {
+        int count = threads.orElseGet(() -> Runtime.getRuntime().availableProcessors());
+        if (count < 1) {
+            throw new UsageException("--threads: " + count + " is too few: give 1 or more");
+        }
+        return count;
+    }
+
+    /** Whether the report is printed as JSON. */
+    public boolean json() {
+        return json;
+    }
+
+    /** Tells the user something on stderr, unless asked to be quiet. */
+    public void note(String message) {
+        if (!quiet) {
+            spec.commandLine().getErr().println("obsprop: " + message);
+            spec.commandLine().getErr().flush();
+        }
+    }
+
+    /** A progress bar where somebody is watching. */
+    public Progress progress(String task, long steps) {
+        return quiet || !Boolean.getBoolean(TERMINAL) ? Progress.none() : Progress.bar(System.err, task, steps);
+    }
+}

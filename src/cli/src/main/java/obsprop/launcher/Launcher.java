@@ -1,0 +1,122 @@
+package obsprop.launcher;
+
+import java.io.File;
+import java.io.IOException;
+import java.net.URISyntaxException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The jar's main class, for Java 17 and newer: starts {@code obsprop.cli.Main} on a JDK 25 or newer, with the Vector
+ * module and native access, on the same stdin and stdout, and ends with its exit code.
+ *
+ * <p>A signal that ends this process ends the child too, and the child watches this process, so that not even SIGKILL
+ * leaves it behind. OBSPROP_JVM_OPTS holds further options for the child's JVM, separated by blanks.
+ */
+public final class Launcher {
+    private static final int MINIMUM = 25;
+    private static final String VECTOR = "jdk.incubator.vector";
+    private static final String MAIN = "obsprop.cli.Main";
+    private static final long SECONDS_TO_END = 5;
+
+    private Launcher() {
+    }
+
+    /** Runs the command line {@code arguments} in the child. */
+    public static void main(String[] arguments) {
+        Map<String, String> environment = System.getenv();
+        Optional<Path> home = new JavaHomes(environment, Path.of(System.getProperty("java.home")),
+                Path.of(System.getProperty("user.home"))).find(MINIMUM, VECTOR);
+        if (home.isEmpty()) {
+            System.err.println("obsprop: needs a JDK " + MINIMUM + " or newer and found none (this is Java "
+                    + Runtime.version().feature() + "): install one, for example from https://adoptium.net,"
+                    + " or set JAVA_HOME to it");
+            System.exit(1);
+        }
+        try {
+            System.exit(run(command(home.get(), jar(), environment, new Arguments(List.of(arguments)).asWritten())));
+        } catch (IOException | URISyntaxException e) {
+            System.err.println("obsprop: cannot start " + JavaHomes.executable(home.get()) + ": " + e.getMessage());
+            System.exit(1);
+        } catch (InterruptedException e) {
+            System.exit(1);
+        }
+    }
+
+    private static Path jar() throws URISyntaxException {
+        return Path.of(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+    }
+
+    private static List<String> command(Path home, Path jar, Map<String, String> environment,
+            Arguments arguments) {
+        List<String> command = new ArrayList<>(List.of(JavaHomes.executable(home).toString(),
+                "--add-modules", VECTOR, "--enable-native-access=ALL-UNNAMED",
+                // The data lies off the heap: the collector with the least to start is the right one.
+                "-XX:+UseSerialGC", "-XX:-UsePerfData",
+                "-Dobsprop.launcher=" + ProcessHandle.current().pid(),
+                "-Dobsprop.terminal=" + stderrIsTerminal()));
+        for (String option : environment.getOrDefault("OBSPROP_JVM_OPTS", "").split("\\s+")) {
+            if (!option.isEmpty()) {
+                command.add(option);
+            }
+        }
+        if (!arguments.plain()) {
+            command.add("-D" + Arguments.PROPERTY + "=" + arguments.encoded());
+        }
+        command.addAll(List.of("-cp", jar.toString(), MAIN));
+        if (arguments.plain()) {
+            command.addAll(arguments.list());
+        }
+        return command;
+    }
+
+    /** The child's stderr is a pipe to here, so only this process can tell. */
+    private static boolean stderrIsTerminal() {
+        if (File.separatorChar == '\\') {
+            return System.console() != null;
+        }
+        try {
+            return new ProcessBuilder("/bin/sh", "-c", "test -t 2").inheritIO().start().waitFor() == 0;
+        } catch (IOException e) {
+            return false;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return false;
+        }
+    }
+
+    private static int run(List<String> command) throws IOException, InterruptedException {
+        ProcessBuilder builder = new ProcessBuilder(command)
+                .redirectInput(ProcessBuilder.Redirect.INHERIT)
+                .redirectOutput(ProcessBuilder.Redirect.INHERIT);
+        if (Arguments.asciiOnly()) {
+            // So that the child can open files whose names are not ASCII.
+            builder.environment().put("LC_ALL", "C.UTF-8");
+        }
+        Process child = builder.start();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> end(child), "end-child"));
+        try {
+            new WarningFilter(System.err).copy(child.getErrorStream());
+        } catch (IOException e) {
+            // Nobody reads our stderr any more, or we are being ended: neither changes what the child's result is.
+            child.getErrorStream().close();
+        }
+        return child.waitFor();
+    }
+
+    private static void end(Process child) {
+        // By its handle: Process.destroy would also close the pipe that carries the child's last words.
+        child.toHandle().destroy();
+        try {
+            if (!child.waitFor(SECONDS_TO_END, TimeUnit.SECONDS)) {
+                child.destroyForcibly();
+            }
+        } catch (InterruptedException e) {
+            child.destroyForcibly();
+        }
+    }
+}
