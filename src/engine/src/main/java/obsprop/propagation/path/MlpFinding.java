@@ -1,6 +1,7 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import java.util.Locale;
+import obsprop.propagation.Step;
 
 /**
  * Where an MLP on a path was linearised, and how the point was found.

@@ -1,8 +1,14 @@
-package obsprop.propagation;
+package obsprop.propagation.error;
 
 import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
 import obsprop.model.Point;
+import obsprop.propagation.HostRows;
+import obsprop.propagation.Observable;
+import obsprop.propagation.PromptRun;
+import obsprop.propagation.Propagator;
+import obsprop.propagation.Rerun;
+import obsprop.propagation.Site;
 import obsprop.tensor.Tensor;
 
 /**

@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.error;
 
 /** What really happens to an observable when the residual stream is changed at one site. */
 @FunctionalInterface

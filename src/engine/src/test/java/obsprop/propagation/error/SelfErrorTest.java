@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.error;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -10,6 +10,16 @@ import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.Point;
 import obsprop.model.Transformer;
 import obsprop.model.family.ModelLoader;
+import obsprop.propagation.FeatureVector;
+import obsprop.propagation.Path;
+import obsprop.propagation.PromptRun;
+import obsprop.propagation.Provenance;
+import obsprop.propagation.Site;
+import obsprop.propagation.Step;
+import obsprop.propagation.path.PathPropagator;
+import obsprop.propagation.path.PathRules;
+import obsprop.propagation.path.PatternRule;
+import obsprop.propagation.path.Runs;
 import obsprop.testing.Golden;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -15,11 +15,15 @@ import obsprop.kernel.NormRule;
 import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.Transformer;
 import obsprop.model.family.ModelLoader;
-import obsprop.propagation.MlpFinding.Outcome;
+import obsprop.propagation.HostRows;
+import obsprop.propagation.Path;
+import obsprop.propagation.PromptRun;
+import obsprop.propagation.Step;
+import obsprop.propagation.path.MlpFinding.Outcome;
+import obsprop.tensor.Tensor;
 import obsprop.testing.Derivatives;
 import obsprop.testing.Golden;
 import obsprop.testing.Tensors;
-import obsprop.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;

@@ -1,4 +1,7 @@
-package obsprop.propagation;
+package obsprop.propagation.error;
+
+import obsprop.propagation.FeatureVector;
+import obsprop.propagation.HostRows;
 
 /**
  * A feature vector's own error: it predicts that a step of length s along itself changes the observable by
