@@ -3,6 +3,7 @@ package obsprop.cli;
 import obsprop.cli.commands.HeadsCommand;
 import obsprop.cli.commands.InfoCommand;
 import obsprop.cli.commands.TraceCommand;
+import obsprop.cli.commands.VectorCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -15,6 +16,7 @@ import picocli.CommandLine.Spec;
         subcommands = {
             HeadsCommand.class,
             TraceCommand.class,
+            VectorCommand.class,
             InfoCommand.class
         })
 final class Commands implements Runnable {

@@ -96,7 +96,7 @@ public final class Main {
     }
 
     private int failed(Exception e) {
-        return e instanceof UsageException || e instanceof FormatException
+        return e instanceof UsageException || e instanceof FormatException || e instanceof IllegalArgumentException
                 ? failed(e, MISUSED, e.getMessage())
                 : failed(e, FAILED, e.getClass().getSimpleName() + ": " + e.getMessage()
                         + " (" + DEBUG + "=1 shows where)");
