@@ -45,8 +45,8 @@ public final class DirectAttribution {
      * @param y [1,d], where the kernels compute
      */
     public static Attribution ofFeature(CachedRun run, Tensor y, Site site) {
-        Site resolved = resolve(run, site);
-        double total = Rows.products(require(run).kernels(), row(run, resolved), y)[0][0];
+        Site resolved = site.resolve(require(run), run.length());
+        double total = Rows.products(run.model().kernels(), row(run, resolved), y)[0][0];
         try (Arena arena = Arena.ofShared()) {
             return new AttributionSplit(run, resolved, y, arena).split(0, total);
         }
@@ -64,7 +64,7 @@ public final class DirectAttribution {
         Transformer model = require(run);
         Norm reader = inputNorm(model, layer, norm);
         boolean middle = norm == NormSite.MLP_INPUT && model.block(layer).hasMiddle();
-        Site site = resolve(run, new Site(layer, middle ? Point.MIDDLE : Point.INPUT, position));
+        Site site = new Site(layer, middle ? Point.MIDDLE : Point.INPUT, position).resolve(model, run.length());
         try (Arena arena = Arena.ofShared()) {
             FrozenNorm frozen = new FrozenNorm(model.kernels(), reader, row(run, site), arena);
             double total = Rows.products(model.kernels(), frozen.normed(), y)[0][0];
@@ -75,10 +75,6 @@ public final class DirectAttribution {
     private static Transformer require(CachedRun run) {
         PromptPair.requireDirectEffects(run.model(), "attribution");
         return run.model();
-    }
-
-    private static Site resolve(CachedRun run, Site site) {
-        return new Site(site.layer(), site.point(), run.position(site.position()));
     }
 
     private static Tensor row(CachedRun run, Site site) {

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
 import obsprop.model.Transformer;
 import obsprop.model.layer.Block;
+import obsprop.propagation.Path;
 import obsprop.propagation.Site;
 import obsprop.propagation.Step;
 import obsprop.tensor.Tensor;
@@ -51,6 +52,29 @@ final class PatchedSteps {
             case Step.Mlp s -> mlp(s, write, narrow(differences, read, write), arena);
             case Step.Embedding s -> narrow(differences, read, write);
         };
+    }
+
+    /**
+     * Carries a difference along a whole path to the observable.
+     *
+     * @param read where the last step of the path reads
+     * @param differences [m*B,d] at {@code read}
+     * @return [B,d] at {@code position}
+     */
+    Tensor along(Path path, Span read, Tensor differences, int position, Reach reach, Arena arena) {
+        Tensor carried = differences;
+        Span from = read;
+        for (int i = path.steps().size() - 1; i >= 0; i--) {
+            Span to = i == 0 ? Span.of(position) : span(path.steps().get(i - 1), reach, position);
+            carried = through(path.steps().get(i), from, to, carried, arena);
+            from = to;
+        }
+        return carried;
+    }
+
+    /** Where a step reads, of the tokens that matter to the observable. */
+    static Span span(Step step, Reach reach, int position) {
+        return reach == Reach.ALL ? new Span(0, position + 1) : Span.of(step.token());
     }
 
     private static Tensor narrow(Tensor differences, Span read, Span write) {

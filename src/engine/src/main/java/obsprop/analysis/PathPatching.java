@@ -1,7 +1,6 @@
 package obsprop.analysis;
 
 import java.lang.foreign.Arena;
-import java.util.List;
 import obsprop.model.Point;
 import obsprop.propagation.Path;
 import obsprop.propagation.Site;
@@ -29,22 +28,13 @@ public final class PathPatching {
     private static Tensor difference(
             PromptPair pair, PatchMode mode, Path path, Reach reach, int position, Arena arena) {
         PatchedSteps steps = new PatchedSteps(pair, mode);
-        List<Step> list = path.steps();
-        if (list.isEmpty()) {
-            return steps.source(
-                    new Site(pair.model().config().nLayers(), Point.INPUT, position), Span.of(position), arena);
+        if (path.steps().isEmpty()) {
+            Site output = new Site(pair.model().config().nLayers(), Point.INPUT, position);
+            return steps.source(output, Span.of(position), arena);
         }
-        Span read = span(list.getLast(), reach, position);
-        Tensor difference = steps.source(list.getLast().reads(pair.model()), read, arena);
-        for (int i = list.size() - 1; i >= 0; i--) {
-            Span write = i == 0 ? Span.of(position) : span(list.get(i - 1), reach, position);
-            difference = steps.through(list.get(i), read, write, difference, arena);
-            read = write;
-        }
-        return difference;
-    }
-
-    private static Span span(Step step, Reach reach, int position) {
-        return reach == Reach.ALL ? new Span(0, position + 1) : Span.of(step.token());
+        Step first = path.steps().getLast();
+        Span read = PatchedSteps.span(first, reach, position);
+        Tensor source = steps.source(first.reads(pair.model()), read, arena);
+        return steps.along(path, read, source, position, reach, arena);
     }
 }

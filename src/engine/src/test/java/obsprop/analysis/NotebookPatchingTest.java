@@ -1,6 +1,7 @@
 package obsprop.analysis;
 
 import java.lang.foreign.Arena;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import obsprop.kernel.Kernels;
@@ -74,7 +75,7 @@ class NotebookPatchingTest {
         Attribution clean = DirectAttribution.ofFeature(pair.clean(), y, site);
         Attribution corrupted = DirectAttribution.ofFeature((CachedRun) pair.corrupted(), y, site);
         double[] heads = Stream.of(minus(clean.heads(), corrupted.heads())).flatMapToDouble(
-                layer -> Stream.of(layer).flatMapToDouble(java.util.Arrays::stream)).toArray();
+                layer -> Stream.of(layer).flatMapToDouble(Arrays::stream)).toArray();
         GoldenPatchingTest.check("notebook head_source_token_contribution",
                 expected.tensor("head_source_token_contribution"), heads);
         double[] mlps = clean.mlps().clone();
