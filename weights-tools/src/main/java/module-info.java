@@ -8,4 +8,5 @@ module obsprop.weights {
     opens obsprop.weights to info.picocli;
     exports obsprop.weights.checkpoint;
     exports obsprop.weights.corpus;
+    exports obsprop.weights.train;
 }

@@ -1,20 +1,23 @@
 /** The library: models in, exact gradients of observables and feature vectors out. */
 module obsprop.engine {
-    requires obsprop.cuda;
+    requires transitive obsprop.cuda;
     requires jdk.incubator.vector;
     requires com.fasterxml.jackson.core;
 
+    exports obsprop.analysis.coupling;
+    exports obsprop.analysis.heads;
+    exports obsprop.analysis.statistics;
     exports obsprop.analysis;
     exports obsprop.backend;
-    exports obsprop.tensor;
-    exports obsprop.tensor.io;
-    exports obsprop.model.io;
+    exports obsprop.kernel.cpu;
+    exports obsprop.kernel.cuda;
+    exports obsprop.kernel.scalar;
     exports obsprop.kernel;
-    exports obsprop.model;
     exports obsprop.model.family;
+    exports obsprop.model.io;
     exports obsprop.model.layer;
+    exports obsprop.model;
     exports obsprop.propagation;
-    exports obsprop.analysis.statistics;
-    exports obsprop.analysis.heads;
-    exports obsprop.analysis.coupling;
+    exports obsprop.tensor.io;
+    exports obsprop.tensor;
 }

@@ -9,7 +9,8 @@ import picocli.CommandLine.Command;
         mixinStandardHelpOptions = true,
         description = "Inspect, convert, verify, make up and train model files.",
         subcommands = {
-            InspectCommand.class, ConvertCommand.class, RandomCommand.class, VerifyCommand.class, CorpusCommand.class
+            InspectCommand.class, ConvertCommand.class, RandomCommand.class, VerifyCommand.class, CorpusCommand.class,
+            TrainCommand.class
         })
 public final class WeightsCommand {
     /** For picocli, also as a subcommand of another program. */

@@ -9,6 +9,7 @@ import java.util.stream.Collectors;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.launcher.Arguments;
+import obsprop.tensor.io.FormatException;
 import picocli.CommandLine;
 import picocli.CommandLine.ParseResult;
 
@@ -95,7 +96,7 @@ public final class Main {
     }
 
     private int failed(Exception e) {
-        return e instanceof UsageException
+        return e instanceof UsageException || e instanceof FormatException
                 ? failed(e, MISUSED, e.getMessage())
                 : failed(e, FAILED, e.getClass().getSimpleName() + ": " + e.getMessage()
                         + " (" + DEBUG + "=1 shows where)");

@@ -57,6 +57,15 @@ class LauncherIT {
     }
 
     @Test
+    void theMainJobRunsInAnyLocale() throws Exception {
+        Ended ended = run(running(), Map.of("LC_ALL", "C"), "heads", "--model", Shared.path("models/stories260k").toString(),
+                "--observable", "\"\u2581she\" - \"\u2581he\"");
+        assertEquals(0, ended.code(), ended.err());
+        assertTrue(ended.out().contains("\"\u2581she\"  358       1\n"), ended.out());
+        assertEquals("", ended.err());
+    }
+
+    @Test
     void furtherOptionsReachTheJvm() throws Exception {
         Ended ended = run(running(), Map.of("OBSPROP_JVM_OPTS", " -Dx=y  -Xlog:arguments "), "--version");
         assertTrue(ended.out().contains("-Dx=y -Xlog:arguments"), ended.out());

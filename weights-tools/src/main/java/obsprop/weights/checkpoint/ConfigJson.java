@@ -54,6 +54,14 @@ public final class ConfigJson {
         throw FormatException.in(file, "is not a JSON object");
     }
 
+    /** From the text of a config.json; {@code where} begins messages. */
+    public static ConfigJson parse(byte[] utf8, String where) {
+        if (Json.parse(ByteBuffer.wrap(utf8), where, Json.Dialect.STRICT) instanceof Json.Obj(Map<String, Json> members)) {
+            return new ConfigJson(members);
+        }
+        throw new FormatException(where + ": is not a JSON object");
+    }
+
     /** An empty one, to be filled by {@link #put}. */
     public static ConfigJson of(Map<String, Json> members) {
         return new ConfigJson(members);

@@ -24,6 +24,11 @@ public enum Kind {
         return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
+    /** Whether the pronouns of such documents are fixed by a name. */
+    public boolean bindsPronounToName() {
+        return this == SUBJECT || this == OBJECT || this == POSSESSIVE;
+    }
+
     /** The suffix of the word lists that are this kind's own; empty for English. */
     String dialect() {
         return switch (this) {

@@ -88,7 +88,7 @@ public final class WordTokenizer {
     }
 
     /** Ids of {@code text}, each with the index of its piece's first character. */
-    Token[] encodeWithOffsets(String text) {
+    public Token[] encodeWithOffsets(String text) {
         List<Token> tokens = new ArrayList<>();
         for (Matcher piece = PIECE.matcher(text); piece.find(); ) {
             String entry = visible(piece.group());
@@ -105,7 +105,7 @@ public final class WordTokenizer {
     }
 
     /** One token and where its piece starts. */
-    record Token(int id, int offset) {}
+    public record Token(int id, int offset) {}
 
     private static String visible(String piece) {
         StringBuilder out = new StringBuilder();

@@ -5,6 +5,7 @@ import java.util.Optional;
 import obsprop.backend.Device;
 import obsprop.cli.UsageException;
 import obsprop.cli.output.Progress;
+import obsprop.cli.session.Session;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -34,9 +35,9 @@ public final class CommonOptions {
     @Option(names = "--quiet", description = "no progress, notes or warnings")
     private boolean quiet;
 
-    /** The model directory; empty for the demo model. */
-    public Optional<Path> model() {
-        return model;
+    /** Opens the model, its vocabulary and the backend; the caller closes them. */
+    public Session open() {
+        return Session.open(model, device, threads());
     }
 
     /** Where to compute. */
