@@ -20,6 +20,8 @@ module obsprop.engine {
     exports obsprop.model.io;
     exports obsprop.model.layer;
     exports obsprop.model;
+    exports obsprop.propagation.error;
+    exports obsprop.propagation.path;
     exports obsprop.propagation;
     exports obsprop.tensor.io;
     exports obsprop.tensor;

@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 /** How a path goes through an attention head, from the token where the head writes to the token it reads. */
 public enum PatternRule {

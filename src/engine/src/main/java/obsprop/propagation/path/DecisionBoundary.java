@@ -1,8 +1,9 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import java.util.Optional;
 import java.util.function.DoubleUnaryOperator;
-import obsprop.propagation.MlpFinding.Outcome;
+import obsprop.propagation.HostRows;
+import obsprop.propagation.path.MlpFinding.Outcome;
 
 /** Looks for the points where a scalar field is zero. */
 final class DecisionBoundary {

@@ -1,6 +1,7 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import java.util.Locale;
+import obsprop.propagation.Step;
 
 /**
  * Where an MLP on a path was linearised, and how the point was found.
@@ -30,10 +31,10 @@ public record MlpFinding(Step.Mlp step, Outcome outcome, double lambda, double v
         String where = switch (outcome) {
             case GIVEN -> lambda == 0 ? "at the clean activation" : "at the corrupted activation";
             case ROOT -> text("at the decision boundary, lambda = %.6f", lambda);
-            case NO_SIGN_CHANGE -> text(
-                    "no sign change between clean and corrupted, at the least |y . mlp|, lambda = %.6f", lambda);
+            case NO_SIGN_CHANGE -> text("where |y . mlp| is least, lambda = %.6f, for want of a sign change between clean"
+                    + " and corrupted", lambda);
             case NEAREST -> "at the nearest point of the decision boundary";
-            case NOT_CONVERGED -> "the search for the nearest boundary point did not converge, at its last point";
+            case NOT_CONVERGED -> "where the search for the nearest boundary point ended without success";
         };
         return step + " linearised " + where
                 + text(", y . mlp = %.4g, distance from clean %.4g", value, distance);

@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 /** A number for every point of R^d, with its gradient. */
 interface ScalarField {

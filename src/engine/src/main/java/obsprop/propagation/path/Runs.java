@@ -1,6 +1,7 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import java.util.Optional;
+import obsprop.propagation.PromptRun;
 
 /**
  * The prompts that a feature vector is made on.

@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 /**
  * Where an MLP, its norms included, is linearised. The points are residual streams before the MLP's norm; y is the

@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
@@ -10,6 +10,15 @@ import obsprop.kernel.Kernels;
 import obsprop.kernel.NormRule;
 import obsprop.model.Point;
 import obsprop.model.Transformer;
+import obsprop.propagation.FeatureVector;
+import obsprop.propagation.HostRows;
+import obsprop.propagation.Observable;
+import obsprop.propagation.Path;
+import obsprop.propagation.PromptRun;
+import obsprop.propagation.Propagator;
+import obsprop.propagation.Provenance;
+import obsprop.propagation.Site;
+import obsprop.propagation.Step;
 import obsprop.tensor.Tensor;
 
 /**

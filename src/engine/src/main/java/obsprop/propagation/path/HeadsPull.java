@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import java.lang.foreign.Arena;
 import java.util.Optional;
@@ -11,6 +11,8 @@ import obsprop.model.Transformer;
 import obsprop.model.layer.Attention;
 import obsprop.model.layer.Block;
 import obsprop.model.layer.Norm;
+import obsprop.propagation.PromptRun;
+import obsprop.propagation.Step;
 import obsprop.tensor.Tensor;
 
 /** Pulls a direction back through heads of a layer, from the token where they write to the token they read. */

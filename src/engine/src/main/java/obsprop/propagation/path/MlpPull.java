@@ -1,11 +1,13 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import java.lang.foreign.Arena;
 import java.util.Optional;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormRule;
 import obsprop.model.Transformer;
-import obsprop.propagation.MlpFinding.Outcome;
+import obsprop.propagation.HostRows;
+import obsprop.propagation.Step;
+import obsprop.propagation.path.MlpFinding.Outcome;
 import obsprop.tensor.Tensor;
 
 /** Pulls a direction back through MLPs, each at its linearisation point. */

@@ -1,4 +1,4 @@
-package obsprop.propagation;
+package obsprop.propagation.path;
 
 import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
