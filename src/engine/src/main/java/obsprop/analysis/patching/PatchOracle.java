@@ -3,7 +3,6 @@ package obsprop.analysis.patching;
 import java.lang.foreign.Arena;
 import obsprop.analysis.runs.CachedRun;
 import obsprop.analysis.runs.PromptPair;
-import obsprop.analysis.runs.Rows;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Segments;
@@ -198,7 +197,9 @@ public final class PatchOracle implements AutoCloseable {
             Unembedding u = model.unembedding();
             new Unembedding(u.projection(), u.head(), AttentionSpec.NO_CAP).forward(kernels, x, logits);
         }
-        return n.value(Rows.host(kernels, logits, arena).select(0, 0));
+        Tensor host = Tensor.allocate(arena, logits.dtype(), 1, model.config().dVocab());
+        kernels.copy(logits, host);
+        return n.value(host.select(0, 0));
     }
 
     @Override

@@ -4,18 +4,12 @@ import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Transpose;
 import obsprop.kernel.Write;
+import obsprop.propagation.HostRows;
 import obsprop.tensor.Tensor;
 
 /** Small results brought to the host. */
 public final class Rows {
     private Rows() {}
-
-    /** A copy in host memory, of the same type. */
-    public static Tensor host(Kernels kernels, Tensor x, Arena to) {
-        Tensor host = Tensor.allocate(to, x.dtype(), x.shape());
-        kernels.copy(x, host);
-        return host;
-    }
 
     /** {@code x[r] . y[i]} as [R][K], for x [R,d] and y [K,d]. */
     public static double[][] products(Kernels kernels, Tensor x, Tensor y) {
@@ -29,7 +23,8 @@ public final class Rows {
     /** The elements of x [R,n] as doubles. */
     public static double[][] matrix(Kernels kernels, Tensor x) {
         try (Arena arena = Arena.ofShared()) {
-            Tensor host = host(kernels, x, arena);
+            Tensor host = Tensor.allocate(arena, x.dtype(), x.shape());
+            kernels.copy(x, host);
             double[][] rows = new double[x.size(0)][];
             for (int r = 0; r < rows.length; r++) {
                 rows[r] = host.select(0, r).toDoubles();
@@ -40,16 +35,6 @@ public final class Rows {
 
     /** {@code x . row}, for x [1,n] and a row [n] or [1,n] of any real type. */
     public static double dot(Kernels kernels, Tensor x, Tensor row) {
-        try (Arena arena = Arena.ofShared()) {
-            return dot(host(kernels, x, arena).toDoubles(), host(kernels, row, arena).toDoubles());
-        }
-    }
-
-    public static double dot(double[] a, double[] b) {
-        double sum = 0;
-        for (int i = 0; i < a.length; i++) {
-            sum += a[i] * b[i];
-        }
-        return sum;
+        return HostRows.dot(HostRows.read(kernels, x), HostRows.read(kernels, row));
     }
 }

@@ -3,6 +3,7 @@ package obsprop.analysis.runs;
 import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
 import obsprop.model.Transformer;
+import obsprop.propagation.HostRows;
 import obsprop.propagation.Observable;
 import obsprop.tensor.Tensor;
 
@@ -32,7 +33,7 @@ public final class Unembedded {
             }
         } else {
             weights = new double[] {1};
-            biases = new double[] {Rows.dot(n.weights(), tokenBiases)};
+            biases = new double[] {HostRows.dot(n.weights(), tokenBiases)};
             directions = kernels.allocate(arena, 1, model.config().dModel());
             model.unembedding().vjp(kernels, n.ids(), n.weights(), directions);
         }
@@ -41,11 +42,9 @@ public final class Unembedded {
     private static double[] biases(Transformer model, int[] ids) {
         double[] biases = new double[ids.length];
         model.unembedding().head().bias().ifPresent(bias -> {
-            try (Arena arena = Arena.ofShared()) {
-                Tensor host = Rows.host(model.kernels(), bias, arena);
-                for (int i = 0; i < ids.length; i++) {
-                    biases[i] = host.get(ids[i]);
-                }
+            double[] all = HostRows.read(model.kernels(), bias);
+            for (int i = 0; i < ids.length; i++) {
+                biases[i] = all[ids[i]];
             }
         });
         return biases;
@@ -83,7 +82,7 @@ public final class Unembedded {
         double[][] products = Rows.products(kernels, rows, directions);
         double[] values = new double[products.length];
         for (int r = 0; r < values.length; r++) {
-            values[r] = Rows.dot(weights, products[r]);
+            values[r] = HostRows.dot(weights, products[r]);
         }
         return values;
     }

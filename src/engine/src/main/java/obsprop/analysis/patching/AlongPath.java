@@ -1,11 +1,11 @@
-package obsprop.analysis;
+package obsprop.analysis.patching;
 
 import java.lang.foreign.Arena;
-import java.util.List;
+import obsprop.analysis.runs.CachedRun;
+import obsprop.analysis.runs.PromptPair;
 import obsprop.propagation.HostRows;
 import obsprop.propagation.Observable;
 import obsprop.propagation.Path;
-import obsprop.propagation.Step;
 import obsprop.propagation.error.StepEffect;
 import obsprop.tensor.Tensor;
 
@@ -39,13 +39,11 @@ public final class AlongPath implements StepEffect {
             PatchedSteps steps = new PatchedSteps(pair, mode);
             Tensor difference = pair.model().kernels().allocate(arena, 1, change.length);
             HostRows.write(pair.model().kernels(), change, difference);
-            List<Step> list = path.steps();
-            for (int i = list.size() - 1; i >= 0; i--) {
-                int destination = i == 0 ? meter.position() : list.get(i - 1).token();
-                difference = steps.through(
-                        list.get(i), Span.of(list.get(i).token()), Span.of(destination), difference, arena);
-            }
-            return -meter.effects(difference)[0];
+            Span read = path.steps().isEmpty()
+                    ? Span.of(meter.position())
+                    : Span.of(path.steps().getLast().token());
+            Tensor carried = steps.along(path, read, difference, meter.position(), Reach.NAMED, arena);
+            return -meter.effects(carried)[0];
         }
     }
 }

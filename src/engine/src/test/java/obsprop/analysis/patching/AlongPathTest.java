@@ -1,10 +1,11 @@
-package obsprop.analysis;
+package obsprop.analysis.patching;
 
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.util.List;
+import obsprop.analysis.runs.CachedRun;
 import obsprop.kernel.NormRule;
 import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.Transformer;
