@@ -15,4 +15,9 @@ module obsprop.engine {
     exports obsprop.analysis.statistics;
     exports obsprop.analysis.heads;
     exports obsprop.analysis.coupling;
+    exports obsprop.analysis.scores;
+    exports obsprop.analysis.steering;
+    exports obsprop.analysis.lens;
+    exports obsprop.analysis.probes;
+    exports obsprop.analysis.norms;
 }
