@@ -1,5 +1,8 @@
 package obsprop.cli;
 
+import obsprop.cli.commands.HeadsCommand;
+import obsprop.cli.commands.InfoCommand;
+import obsprop.cli.commands.TraceCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -10,6 +13,9 @@ import picocli.CommandLine.Spec;
         description = "Observable propagation in transformer language models: which features, heads and paths"
                 + " make the model prefer one token to another.",
         subcommands = {
+            HeadsCommand.class,
+            TraceCommand.class,
+            InfoCommand.class
         })
 final class Commands implements Runnable {
     @Spec

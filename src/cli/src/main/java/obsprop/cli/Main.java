@@ -9,6 +9,7 @@ import java.util.stream.Collectors;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.launcher.Arguments;
+import obsprop.tensor.io.FormatException;
 import picocli.CommandLine;
 import picocli.CommandLine.ParseResult;
 
@@ -19,12 +20,18 @@ public final class Main {
     private static final int MISUSED = 2;
     private static final String DEBUG = "OBSPROP_DEBUG";
 
+    private final CommandLine line;
     private final PrintWriter out;
     private final PrintWriter err;
     private final boolean debug;
 
-    /** Results go to {@code out}, all else to {@code err}; {@code debug} adds stack traces. */
-    Main(PrintWriter out, PrintWriter err, boolean debug) {
+    /** Results of the commands of {@code line} go to {@code out}, all else to {@code err}; {@code debug} adds stack traces. */
+    Main(CommandLine line, PrintWriter out, PrintWriter err, boolean debug) {
+        this.line = line
+                .setOut(out).setErr(err)
+                .setExpandAtFiles(false)
+                .setParameterExceptionHandler((e, given) -> misused(e))
+                .setExecutionExceptionHandler((e, command, given) -> failed(e));
         this.out = out;
         this.err = err;
         this.debug = debug;
@@ -33,7 +40,8 @@ public final class Main {
     /** The entry point that the launcher starts. Both streams are UTF-8, whatever the locale, as JSON has to be. */
     public static void main(String[] arguments) {
         endWithLauncher();
-        Main main = new Main(writer(FileDescriptor.out), writer(FileDescriptor.err), "1".equals(System.getenv(DEBUG)));
+        Main main = new Main(new CommandLine(new Commands()), writer(FileDescriptor.out), writer(FileDescriptor.err),
+                "1".equals(System.getenv(DEBUG)));
         System.exit(main.run(Arguments.received(arguments)));
     }
 
@@ -63,12 +71,6 @@ public final class Main {
     }
 
     private int execute(List<String> arguments) {
-        CommandLine line = new CommandLine(new Commands())
-                .setOut(out).setErr(err)
-                .setExpandAtFiles(false)
-                .setUsageHelpAutoWidth(false)
-                .setParameterExceptionHandler((e, given) -> misused(e))
-                .setExecutionExceptionHandler((e, command, given) -> failed(e));
         int code = line.execute(arguments.toArray(String[]::new));
         return code == DONE ? print(last(line.getParseResult())) : code;
     }
@@ -94,7 +96,7 @@ public final class Main {
     }
 
     private int failed(Exception e) {
-        return e instanceof UsageException
+        return e instanceof UsageException || e instanceof FormatException
                 ? failed(e, MISUSED, e.getMessage())
                 : failed(e, FAILED, e.getClass().getSimpleName() + ": " + e.getMessage()
                         + " (" + DEBUG + "=1 shows where)");

@@ -4,6 +4,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import obsprop.model.Point;
+import obsprop.model.Transformer;
 
 /** One component on a {@link Path}: what reads the residual stream at a token, and writes nearer the output. */
 public sealed interface Step {
@@ -12,6 +14,15 @@ public sealed interface Step {
 
     /** The same component reading another token. */
     Step at(int token);
+
+    /** Where it reads the residual stream; for the embedding, where it writes. */
+    default Site reads(Transformer model) {
+        return switch (this) {
+            case Heads s -> new Site(s.layer, Point.INPUT, s.token);
+            case Mlp s -> new Site(s.layer, model.block(s.layer).hasMiddle() ? Point.MIDDLE : Point.INPUT, s.token);
+            case Embedding s -> new Site(0, Point.INPUT, s.token);
+        };
+    }
 
     /**
      * Attention heads of one layer, summed: {@code attn2.0@5}, {@code attn2.0+3@5}, or {@code attn2.*@5} for all.

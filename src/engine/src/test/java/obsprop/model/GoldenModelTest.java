@@ -6,14 +6,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import obsprop.kernel.Kernels;
-import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.family.ModelLoader;
 import obsprop.model.layer.Rules;
 import obsprop.propagation.HeadFeatures;
 import obsprop.propagation.Propagator;
 import obsprop.testing.Agreement;
+import obsprop.testing.Backends;
 import obsprop.testing.Golden;
-import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -28,8 +27,7 @@ class GoldenModelTest {
             "grad_frozen_both", Rules.FROZEN_BOTH);
 
     static Stream<Arguments> fixtures() {
-        List<Kernels> backends = List.of(ScalarKernels.float32(), ScalarKernels.float64());
-        return Golden.names().stream().flatMap(name -> backends.stream().map(k -> Arguments.of(name, k)));
+        return Golden.names().stream().flatMap(name -> Backends.all().map(k -> Arguments.of(name, k)));
     }
 
     @ParameterizedTest
@@ -120,6 +118,6 @@ class GoldenModelTest {
     }
 
     private static String label(String name, Kernels kernels, String what) {
-        return name + ", " + (kernels.activationType() == DType.F64 ? "double, " : "single, ") + what;
+        return name + ", " + Backends.label(kernels) + ", " + what;
     }
 }

@@ -2,8 +2,10 @@ package obsprop.cli.options;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import obsprop.backend.Device;
 import obsprop.cli.UsageException;
 import obsprop.cli.output.Progress;
+import obsprop.cli.session.Session;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -20,7 +22,7 @@ public final class CommonOptions {
             description = "a Hugging Face model directory (default: the built-in demo model)")
     private Optional<Path> model;
 
-    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = Device.Converter.class,
+    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = DeviceConverter.class,
             description = "auto, cpu, cuda, or cpu-scalar, the slow reference (default: ${DEFAULT-VALUE})")
     private Device device;
 
@@ -33,9 +35,9 @@ public final class CommonOptions {
     @Option(names = "--quiet", description = "no progress, notes or warnings")
     private boolean quiet;
 
-    /** The model directory; empty for the demo model. */
-    public Optional<Path> model() {
-        return model;
+    /** Opens the model, its vocabulary and the backend; the caller closes them. */
+    public Session open() {
+        return Session.open(model, device, threads());
     }
 
     /** Where to compute. */

@@ -1,0 +1,100 @@
+package obsprop.kernel.cpu;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+
+/** Runs of consecutive elements from one real type to another; offsets count bytes. */
+final class Convert {
+    private static final VectorSpecies<Integer> I = Lanes.F.withLanes(int.class);
+    private static final VectorSpecies<Short> H =
+            VectorSpecies.of(short.class, VectorShape.forBitSize(Lanes.F.vectorBitSize() / 2));
+    /** 2^112, the ratio of the exponent biases of F32 and F16. */
+    private static final float REBIAS = 0x1p112f;
+
+    private Convert() {}
+
+    /** {@code to[i] = scale-free F32 value of from[i]} for n elements of {@code type}. */
+    static void widen(MemorySegment from, long fromOffset, DType type, MemorySegment to, long toOffset, int n) {
+        switch (type) {
+            case F32 -> copyFloats(from, fromOffset, to, toOffset, n);
+            case BF16 -> widenBf16(from, fromOffset, to, toOffset, n);
+            case F16 -> widenF16(from, fromOffset, to, toOffset, n);
+            case F64 -> {
+                for (int i = 0; i < n; i++) {
+                    double x = from.get(java.lang.foreign.ValueLayout.JAVA_DOUBLE_UNALIGNED, fromOffset + 8L * i);
+                    Lanes.set(to, toOffset + 4L * i, (float) x);
+                }
+            }
+            default -> throw new IllegalArgumentException("elements of type " + type + " take no part in arithmetic");
+        }
+    }
+
+    static void copyFloats(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, int n) {
+        int whole = Lanes.whole(n);
+        for (int i = 0; i < whole; i += Lanes.N) {
+            Lanes.store(Lanes.load(from, fromOffset + 4L * i), to, toOffset + 4L * i);
+        }
+        for (int i = whole; i < n; i++) {
+            Lanes.set(to, toOffset + 4L * i, Lanes.get(from, fromOffset + 4L * i));
+        }
+    }
+
+    private static void widenBf16(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, int n) {
+        int whole = Lanes.whole(n);
+        for (int i = 0; i < whole; i += Lanes.N) {
+            ShortVector h = ShortVector.fromMemorySegment(H, from, fromOffset + 2L * i, Lanes.ORDER);
+            IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0);
+            Lanes.store(bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats(), to, toOffset + 4L * i);
+        }
+        for (int i = whole; i < n; i++) {
+            short h = from.get(Lanes.SHORT, fromOffset + 2L * i);
+            Lanes.set(to, toOffset + 4L * i, Float.intBitsToFloat(h << 16));
+        }
+    }
+
+    private static void widenF16(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, int n) {
+        int whole = Lanes.whole(n);
+        for (int i = 0; i < whole; i += Lanes.N) {
+            ShortVector h = ShortVector.fromMemorySegment(H, from, fromOffset + 2L * i, Lanes.ORDER);
+            IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0);
+            IntVector magnitude = bits.and(0x7FFF);
+            FloatVector value = magnitude.lanewise(VectorOperators.LSHL, 13).reinterpretAsFloats().mul(REBIAS);
+            // Infinities and NaNs: the widest exponent of F16 becomes that of F32.
+            VectorMask<Integer> special = magnitude.compare(VectorOperators.GE, 0x7C00);
+            IntVector out = value.reinterpretAsInts();
+            out = out.blend(out.or(0x7F800000), special);
+            out = out.or(bits.and(0x8000).lanewise(VectorOperators.LSHL, 16));
+            Lanes.store(out.reinterpretAsFloats(), to, toOffset + 4L * i);
+        }
+        for (int i = whole; i < n; i++) {
+            short h = from.get(Lanes.SHORT, fromOffset + 2L * i);
+            Lanes.set(to, toOffset + 4L * i, Float.float16ToFloat(h));
+        }
+    }
+
+    /** Rounds n F32 elements to nearest even in {@code type}. */
+    static void narrow(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, DType type, int n) {
+        switch (type) {
+            case F32 -> copyFloats(from, fromOffset, to, toOffset, n);
+            case BF16 -> {
+                for (int i = 0; i < n; i++) {
+                    to.set(Lanes.SHORT, toOffset + 2L * i, Tensor.floatToBf16(Lanes.get(from, fromOffset + 4L * i)));
+                }
+            }
+            case F16 -> {
+                for (int i = 0; i < n; i++) {
+                    to.set(Lanes.SHORT, toOffset + 2L * i, Float.floatToFloat16(Lanes.get(from, fromOffset + 4L * i)));
+                }
+            }
+            default -> throw new IllegalArgumentException("no rounding from F32 to " + type);
+        }
+    }
+}

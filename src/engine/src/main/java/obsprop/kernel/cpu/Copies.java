@@ -1,0 +1,173 @@
+package obsprop.kernel.cpu;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import obsprop.kernel.Write;
+import obsprop.kernel.cpu.Scratch.Slot;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+
+/** Operations that move or add whole rows. Row r of a tensor counts all leading axes together, row-major. */
+final class Copies {
+    private Copies() {}
+
+    /** Number of rows: the product of all axes but the last. */
+    static int rows(Tensor x) {
+        int product = 1;
+        for (int axis = 0; axis < x.rank() - 1; axis++) {
+            product *= x.size(axis);
+        }
+        return product;
+    }
+
+    static int width(Tensor x) {
+        return x.size(x.rank() - 1);
+    }
+
+    /** Offset in bytes of row {@code r}. */
+    static long rowBytes(Tensor x, int r) {
+        long offset = 0;
+        int rest = r;
+        for (int axis = x.rank() - 2; axis > 0; axis--) {
+            int size = x.size(axis);
+            int outer = rest / size;
+            offset += (rest - outer * size) * x.stride(axis);
+            rest = outer;
+        }
+        if (x.rank() > 1) {
+            offset += rest * x.stride(0);
+        }
+        return offset * x.dtype().bytes();
+    }
+
+    /** See {@link obsprop.kernel.Kernels#copy}. */
+    static void copy(Tensor from, Tensor to, Scratch scratch) {
+        int rows = rows(from);
+        int n = width(from);
+        boolean exact = from.dtype() == DType.F64 || to.dtype() == DType.F64;
+        MemorySegment row = scratch.floats(Slot.ROW, n);
+        for (int r = 0; r < rows; r++) {
+            long source = rowBytes(from, r);
+            long target = rowBytes(to, r);
+            if (from.dtype() == to.dtype()) {
+                MemorySegment.copy(from.segment(), source, to.segment(), target, (long) n * to.dtype().bytes());
+            } else if (exact) {
+                copyWide(from, source / from.dtype().bytes(), to, target / to.dtype().bytes(), n);
+            } else if (to.dtype() == DType.F32) {
+                Convert.widen(from.segment(), source, from.dtype(), to.segment(), target, n);
+            } else {
+                Convert.widen(from.segment(), source, from.dtype(), row, 0, n);
+                Convert.narrow(row, 0, to.segment(), target, to.dtype(), n);
+            }
+        }
+    }
+
+    private static void copyWide(Tensor from, long source, Tensor to, long target, int n) {
+        for (int i = 0; i < n; i++) {
+            to.write(target + i, from.read(source + i));
+        }
+    }
+
+    static void zero(Tensor x) {
+        int rows = rows(x);
+        long bytes = (long) width(x) * x.dtype().bytes();
+        for (int r = 0; r < rows; r++) {
+            zeroBytes(x.segment(), rowBytes(x, r), bytes);
+        }
+    }
+
+    private static void zeroBytes(MemorySegment segment, long at, long bytes) {
+        long i = 0;
+        for (; i + 4 <= bytes; i += 4) {
+            Lanes.set(segment, at + i, 0);
+        }
+        for (; i < bytes; i++) {
+            segment.set(java.lang.foreign.ValueLayout.JAVA_BYTE, at + i, (byte) 0);
+        }
+    }
+
+    static void zeroRow(MemorySegment segment, long at, int n) {
+        FloatVector zero = FloatVector.zero(Lanes.F);
+        int whole = Lanes.whole(n);
+        for (int i = 0; i < whole; i += Lanes.N) {
+            Lanes.store(zero, segment, at + 4L * i);
+        }
+        for (int i = whole; i < n; i++) {
+            Lanes.set(segment, at + 4L * i, 0);
+        }
+    }
+
+    /** {@code y += alpha * x} for n floats. */
+    static void addRow(float alpha, MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+        FloatVector factor = FloatVector.broadcast(Lanes.F, alpha);
+        int whole = Lanes.whole(n);
+        for (int i = 0; i < whole; i += Lanes.N) {
+            long at = 4L * i;
+            Lanes.store(Lanes.load(x, xAt + at).fma(factor, Lanes.load(y, yAt + at)), y, yAt + at);
+        }
+        for (int i = whole; i < n; i++) {
+            long at = 4L * i;
+            Lanes.set(y, yAt + at, Math.fma(alpha, Lanes.get(x, xAt + at), Lanes.get(y, yAt + at)));
+        }
+    }
+
+    /** {@code y = alpha * x} for n floats. */
+    static void scaleRow(float alpha, MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+        FloatVector factor = FloatVector.broadcast(Lanes.F, alpha);
+        int whole = Lanes.whole(n);
+        for (int i = 0; i < whole; i += Lanes.N) {
+            Lanes.store(Lanes.load(x, xAt + 4L * i).mul(factor), y, yAt + 4L * i);
+        }
+        for (int i = whole; i < n; i++) {
+            Lanes.set(y, yAt + 4L * i, alpha * Lanes.get(x, xAt + 4L * i));
+        }
+    }
+
+    /** {@code y *= x} for n floats. */
+    static void multiplyRow(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+        int whole = Lanes.whole(n);
+        for (int i = 0; i < whole; i += Lanes.N) {
+            Lanes.store(Lanes.load(x, xAt + 4L * i).mul(Lanes.load(y, yAt + 4L * i)), y, yAt + 4L * i);
+        }
+        for (int i = whole; i < n; i++) {
+            Lanes.set(y, yAt + 4L * i, Lanes.get(x, xAt + 4L * i) * Lanes.get(y, yAt + 4L * i));
+        }
+    }
+
+    /** See {@link obsprop.kernel.Kernels#addScaled}. */
+    static void addScaled(float alpha, Tensor x, Tensor y) {
+        int rows = rows(y);
+        int n = width(y);
+        for (int r = 0; r < rows; r++) {
+            addRow(alpha, x.segment(), rowBytes(x, r), y.segment(), rowBytes(y, r), n);
+        }
+    }
+
+    /** See {@link obsprop.kernel.Kernels#broadcast}. */
+    static void broadcast(Tensor row, Tensor y, Write write, Scratch scratch) {
+        int n = width(y);
+        MemorySegment wide = scratch.floats(Slot.ROW, n);
+        Convert.widen(row.segment(), 0, row.dtype(), wide, 0, n);
+        for (int r = 0; r < y.size(0); r++) {
+            write(1f, wide, 0, y, rowBytes(y, r), n, write);
+        }
+    }
+
+    /** See {@link obsprop.kernel.Kernels#gather}. */
+    static void gather(Tensor table, int[] ids, float scale, Tensor y, Write write, Scratch scratch) {
+        int n = width(y);
+        MemorySegment wide = scratch.floats(Slot.ROW, n);
+        for (int r = 0; r < ids.length; r++) {
+            Convert.widen(table.segment(), rowBytes(table, ids[r]), table.dtype(), wide, 0, n);
+            write(scale, wide, 0, y, rowBytes(y, r), n, write);
+        }
+    }
+
+    private static void write(float scale, MemorySegment x, long xAt, Tensor y, long yAt, int n, Write write) {
+        if (write == Write.ACCUMULATE) {
+            addRow(scale, x, xAt, y.segment(), yAt, n);
+        } else {
+            scaleRow(scale, x, xAt, y.segment(), yAt, n);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+package obsprop.kernel.cpu;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/** The vector shape of this machine and access to single floats; offsets count bytes. */
+final class Lanes {
+    static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+    /** Floats in a vector. */
+    static final int N = F.length();
+    /** Bytes of a vector. */
+    static final int BYTES = N * Float.BYTES;
+    static final ByteOrder ORDER = ByteOrder.nativeOrder();
+    static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
+
+    private Lanes() {}
+
+    static FloatVector load(MemorySegment segment, long offset) {
+        return FloatVector.fromMemorySegment(F, segment, offset, ORDER);
+    }
+
+    static void store(FloatVector v, MemorySegment segment, long offset) {
+        v.intoMemorySegment(segment, offset, ORDER);
+    }
+
+    static float get(MemorySegment segment, long offset) {
+        return segment.get(FLOAT, offset);
+    }
+
+    static void set(MemorySegment segment, long offset, float value) {
+        segment.set(FLOAT, offset, value);
+    }
+
+    /**
+     * Sum of the {@link #N} floats at {@code offset}, in a fixed order: {@code reduceLanes} leaves the order open, and the
+     * interpreter's differs from compiled code's.
+     */
+    static float sum(MemorySegment segment, long offset) {
+        float s0 = get(segment, offset);
+        float s1 = get(segment, offset + 4);
+        float s2 = get(segment, offset + 8);
+        float s3 = get(segment, offset + 12);
+        for (long i = offset + 16; i < offset + BYTES; i += 16) {
+            s0 += get(segment, i);
+            s1 += get(segment, i + 4);
+            s2 += get(segment, i + 8);
+            s3 += get(segment, i + 12);
+        }
+        return s0 + s1 + (s2 + s3);
+    }
+
+    /** The largest multiple of {@link #N} that is at most {@code n}. */
+    static int whole(int n) {
+        return n - n % N;
+    }
+}

@@ -1,0 +1,105 @@
+package obsprop.kernel.cpu;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorShuffle;
+
+/**
+ * Transposes F32 blocks: squares of one vector by as many rows go through log2(N) rounds of exchanges between rows whose
+ * numbers differ in one bit; the ragged edge is copied by elements. All offsets and strides count bytes.
+ */
+final class Transposer {
+    private static final int N = Lanes.N;
+    private static final long BYTES = Lanes.BYTES;
+
+    private Transposer() {}
+
+    /** {@code to[j, i] = from[i, j]}, or {@code +=}, for i below {@code rows} and j below {@code cols}. */
+    static void run(
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int rows, int cols,
+            boolean add, MemorySegment square) {
+        int wholeRows = Lanes.whole(rows);
+        int wholeCols = Lanes.whole(cols);
+        for (int i = 0; i < wholeRows; i += N) {
+            for (int j = 0; j < wholeCols; j += N) {
+                square(from, fromAt + i * fromRow + 4L * j, fromRow, to, toAt + j * toRow + 4L * i, toRow, add, square);
+            }
+        }
+        edge(from, fromAt, fromRow, to, toAt, toRow, 0, wholeRows, wholeCols, cols, add);
+        edge(from, fromAt, fromRow, to, toAt, toRow, wholeRows, rows, 0, cols, add);
+    }
+
+    private static void edge(
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int firstRow, int rows,
+            int firstCol, int cols, boolean add) {
+        for (int i = firstRow; i < rows; i++) {
+            for (int j = firstCol; j < cols; j++) {
+                float value = Lanes.get(from, fromAt + i * fromRow + 4L * j);
+                long at = toAt + j * toRow + 4L * i;
+                Lanes.set(to, at, add ? Lanes.get(to, at) + value : value);
+            }
+        }
+    }
+
+    private static void square(
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, boolean add,
+            MemorySegment square) {
+        exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, XOR_FIRST, BIT_FIRST);
+        for (int bit = N / 4; bit > 1; bit /= 2) {
+            if (bit == 4) {
+                exchange(square, 0, BYTES, square, 0, BYTES, 4, XOR_4, BIT_4);
+            } else {
+                exchange(square, 0, BYTES, square, 0, BYTES, 2, XOR_2, BIT_2);
+            }
+        }
+        if (add) {
+            exchangeAdding(square, to, toAt, toRow);
+        } else {
+            exchange(square, 0, BYTES, to, toAt, toRow, 1, XOR_1, BIT_1);
+        }
+    }
+
+    private static final VectorShuffle<Float> XOR_FIRST = xor(N / 2);
+    private static final VectorShuffle<Float> XOR_4 = xor(4);
+    private static final VectorShuffle<Float> XOR_2 = xor(2);
+    private static final VectorShuffle<Float> XOR_1 = xor(1);
+    private static final VectorMask<Float> BIT_FIRST = lanesWith(N / 2);
+    private static final VectorMask<Float> BIT_4 = lanesWith(4);
+    private static final VectorMask<Float> BIT_2 = lanesWith(2);
+    private static final VectorMask<Float> BIT_1 = lanesWith(1);
+
+    private static VectorShuffle<Float> xor(int bit) {
+        return VectorShuffle.fromOp(Lanes.F, lane -> (lane ^ bit) % N);
+    }
+
+    private static VectorMask<Float> lanesWith(int bit) {
+        boolean[] lanes = new boolean[N];
+        for (int lane = 0; lane < N; lane++) {
+            lanes[lane] = (lane & bit) != 0;
+        }
+        return VectorMask.fromArray(Lanes.F, lanes, 0);
+    }
+
+    /** One round: rows i and i + bit swap the lanes of i with that bit for the lanes of i + bit without it. */
+    private static void exchange(
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int bit,
+            VectorShuffle<Float> xor, VectorMask<Float> lanes) {
+        for (int pair = 0; pair < N / 2; pair++) {
+            int i = (pair & -bit) << 1 | pair & bit - 1;
+            FloatVector low = FloatVector.fromMemorySegment(Lanes.F, from, fromAt + i * fromRow, Lanes.ORDER);
+            FloatVector high = FloatVector.fromMemorySegment(Lanes.F, from, fromAt + (i + bit) * fromRow, Lanes.ORDER);
+            low.blend(high.rearrange(xor), lanes).intoMemorySegment(to, toAt + i * toRow, Lanes.ORDER);
+            low.rearrange(xor).blend(high, lanes).intoMemorySegment(to, toAt + (i + bit) * toRow, Lanes.ORDER);
+        }
+    }
+
+    /** The last round, added to what is there. */
+    private static void exchangeAdding(MemorySegment from, MemorySegment to, long toAt, long toRow) {
+        exchange(from, 0, BYTES, from, 0, BYTES, 1, XOR_1, BIT_1);
+        for (int i = 0; i < N; i++) {
+            FloatVector sum = Lanes.load(to, toAt + i * toRow).add(Lanes.load(from, i * BYTES));
+            Lanes.store(sum, to, toAt + i * toRow);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+package obsprop.kernel.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import obsprop.kernel.Activation;
+import obsprop.kernel.AttentionRule;
+import obsprop.kernel.AttentionSpec;
+import obsprop.kernel.Kernels.AttentionCotangents;
+import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.NormParameters;
+import obsprop.kernel.NormRule;
+import obsprop.kernel.Segments;
+import obsprop.kernel.Transpose;
+import obsprop.kernel.Write;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+
+/** Who runs the chunks must not show in the result. */
+final class CpuThreadsTest {
+    private static final int MANY = 150;
+    private static final int FEW = 5;
+
+    @Test
+    void everyThreadCountGivesTheSameBits() {
+        try (Arena arena = Arena.ofShared()) {
+            List<float[]> one = new Layer(arena, MANY).results(1);
+            List<float[]> oneFew = new Layer(arena, FEW).results(1);
+            for (int threads : new int[] {2, 3, 7}) {
+                same(one, new Layer(arena, MANY).results(threads));
+                same(oneFew, new Layer(arena, FEW).results(threads));
+            }
+        }
+    }
+
+    @Test
+    void anEmbeddersExecutorGivesTheSameBits() {
+        try (Arena arena = Arena.ofShared();
+                ExecutorService executor = Executors.newFixedThreadPool(2);
+                CpuKernels kernels = CpuKernels.create(3, executor)) {
+            Layer layer = new Layer(arena, MANY);
+            layer.run(kernels);
+            same(new Layer(arena, MANY).results(1), layer.outputs());
+        }
+    }
+
+    @Test
+    void callersAtOnceDoNotDisturbEachOther() throws Exception {
+        try (Arena arena = Arena.ofShared();
+                ExecutorService callers = Executors.newFixedThreadPool(4);
+                CpuKernels kernels = CpuKernels.create(2)) {
+            List<float[]> expected = new Layer(arena, MANY).results(1);
+            List<Future<List<float[]>>> answers = new ArrayList<>();
+            for (int caller = 0; caller < 4; caller++) {
+                Layer layer = new Layer(arena, MANY);
+                answers.add(callers.submit(() -> {
+                    for (int i = 0; i < 10; i++) {
+                        layer.run(kernels);
+                    }
+                    return layer.outputs();
+                }));
+            }
+            for (Future<List<float[]>> answer : answers) {
+                same(expected, answer.get());
+            }
+        }
+    }
+
+    private static void same(List<float[]> expected, List<float[]> actual) {
+        assertEquals(expected.size(), actual.size());
+        for (int i = 0; i < expected.size(); i++) {
+            assertArrayEquals(expected.get(i), actual.get(i), "output " + i);
+        }
+    }
+
+    @Test
+    void everyChunkRunsOnceAndFailuresReachTheCaller() {
+        try (Workers workers = new Workers(3)) {
+            for (int count = 1; count < 400; count++) {
+                AtomicIntegerArray runs = new AtomicIntegerArray(count);
+                workers.run((chunk, scratch) -> runs.incrementAndGet(chunk), count);
+                for (int chunk = 0; chunk < count; chunk++) {
+                    assertEquals(1, runs.get(chunk));
+                }
+            }
+            Workers.Task failing = (chunk, scratch) -> {
+                if (chunk == 5) {
+                    throw new IllegalStateException("chunk five");
+                }
+            };
+            assertThrows(IllegalStateException.class, () -> workers.run(failing, 9));
+            assertThrows(IllegalArgumentException.class, () -> new Workers(0));
+        }
+    }
+
+    /** Operands of every parallel operation, at odd sizes. */
+    private static final class Layer {
+        private static final int N = 67;
+        private static final int HEADS = 4;
+        private static final int GROUPS = 2;
+        private static final int DEPTH = 17;
+        private final Random random = new Random(3);
+        private final Arena arena;
+        private final Segments segments;
+        private final AttentionSpec spec = new AttentionSpec(0.3, 40, 5);
+        private final Tensor x;
+        private final Tensor w;
+        private final Tensor half;
+        private final Tensor y;
+        private final Tensor dx;
+        private final Tensor normed;
+        private final Tensor stats;
+        private final Tensor acted;
+        private final Tensor dActed;
+        private final Tensor weightGradient;
+        private final NormParameters norm;
+        private final AttentionInputs attention;
+        private final Tensor z;
+        private final Tensor dz;
+        private final AttentionCotangents cotangents;
+
+        Layer(Arena arena, int rows) {
+            this.arena = arena;
+            segments = new Segments(rows - 2, 2);
+            x = random(rows, N);
+            w = random(301, N);
+            half = Tensor.allocate(arena, DType.BF16, 301, N);
+            CpuKernels.create(1).copy(w, half);
+            y = empty(rows, 301);
+            dx = empty(rows, N);
+            normed = empty(rows, N);
+            stats = empty(rows, 2);
+            acted = empty(rows, 301);
+            dActed = empty(rows, 301);
+            weightGradient = empty(301, N);
+            norm = new NormParameters(
+                    NormParameters.Kind.LAYER, 1e-5, 0, random(1, N).select(0, 0), Optional.of(random(1, N).select(0, 0)));
+            attention = new AttentionInputs(
+                    random(rows, HEADS, DEPTH), random(rows, GROUPS, DEPTH), random(rows, GROUPS, DEPTH), empty(rows, HEADS));
+            z = empty(rows, HEADS, DEPTH);
+            dz = random(2 * rows, HEADS, DEPTH);
+            cotangents = new AttentionCotangents(
+                    empty(2 * rows, HEADS, DEPTH), empty(2 * rows, GROUPS, DEPTH), empty(2 * rows, GROUPS, DEPTH));
+        }
+
+        private Tensor empty(int... shape) {
+            return Tensor.allocate(arena, DType.F32, shape);
+        }
+
+        private Tensor random(int... shape) {
+            Tensor tensor = empty(shape);
+            for (long i = 0; i < tensor.elements(); i++) {
+                tensor.write(i, random.nextDouble() * 2 - 1);
+            }
+            return tensor;
+        }
+
+        void run(CpuKernels kernels) {
+            kernels.norm(x, norm, normed, stats);
+            kernels.gemm(normed, Transpose.NO, w, Transpose.YES, y, Write.OVERWRITE);
+            kernels.gemm(normed, Transpose.NO, half, Transpose.YES, y, Write.ACCUMULATE);
+            kernels.activation(Activation.GELU_TANH, y, acted);
+            kernels.activationVjp(Activation.GELU_ERF, acted, y, dActed);
+            kernels.gemm(dActed, Transpose.NO, half, Transpose.NO, dx, Write.OVERWRITE);
+            kernels.gemm(dActed, Transpose.YES, normed, Transpose.NO, weightGradient, Write.OVERWRITE);
+            kernels.normVjp(dx, x, stats, norm, NormRule.EXACT, dx, Write.OVERWRITE);
+            kernels.attention(attention.q(), attention.k(), attention.v(), spec, segments, z, attention.lse());
+            kernels.attentionVjp(dz, attention, spec, segments, AttentionRule.EXACT, cotangents);
+        }
+
+        List<float[]> results(int threads) {
+            try (CpuKernels kernels = CpuKernels.create(threads)) {
+                run(kernels);
+                return outputs();
+            }
+        }
+
+        List<float[]> outputs() {
+            List<float[]> out = new ArrayList<>();
+            for (Tensor t : List.of(
+                    y, acted, dx, weightGradient, z, attention.lse(), cotangents.dq(), cotangents.dk(), cotangents.dv())) {
+                out.add(t.toFloats());
+            }
+            return out;
+        }
+    }
+}
