@@ -103,7 +103,7 @@ class ScoreRunTest {
 
     @Test
     void summaryIsThatOfAllScores() {
-        try (Transformer model = open()) {
+        try (Transformer model = ModelLoader.open(Golden.ROOT.resolve("gpt_neo"), ScalarKernels.float64())) {
             List<ScoredVector> vectors = everywhere(model, new Random(3));
             List<Window> windows = corpus(model, new Random(4), 30);
             ScoreState state = new ScoreRun(model, vectors, PAIRS, OPTIONS).run(windows.iterator(), (w, t) -> {});
@@ -113,7 +113,7 @@ class ScoreRunTest {
                 assertEquals(all.size(), summary.count());
                 assertEquals(all.size(), state.tokens());
                 double mean = all.stream().mapToDouble(ScoredToken::score).average().orElseThrow();
-                assertEquals(mean, summary.mean(), 1e-6);
+                assertEquals(mean, summary.mean(), 1e-10);
                 assertEquals(all.size(), summary.histogram().bins().stream().mapToLong(b -> b.count()).sum());
                 all.sort(Comparator.comparingDouble(ScoredToken::score).reversed());
                 checkExtremes(all, summary.top());
@@ -128,7 +128,7 @@ class ScoreRunTest {
     private static void checkExtremes(List<ScoredToken> sorted, List<ScoredToken> kept) {
         assertEquals(OPTIONS.k(), kept.size());
         for (int i = 0; i < kept.size(); i++) {
-            assertEquals(sorted.get(i).score(), kept.get(i).score(), 1e-6);
+            assertEquals(sorted.get(i).score(), kept.get(i).score(), 1e-10);
             assertEquals(sorted.get(i).token(), kept.get(i).token());
             assertEquals(sorted.get(i).document(), kept.get(i).document());
             assertEquals(sorted.get(i).position(), kept.get(i).position());
@@ -144,8 +144,8 @@ class ScoreRunTest {
         double xy = IntStream.range(0, x.length).mapToDouble(i -> (x[i] - mx) * (y[i] - my)).sum();
         double xx = IntStream.range(0, x.length).mapToDouble(i -> (x[i] - mx) * (x[i] - mx)).sum();
         PairScores pair = state.pairs().getFirst();
-        assertEquals(xy / xx, pair.line().slope(), 1e-5);
-        assertEquals(my - xy / xx * mx, pair.line().intercept(), 1e-5);
+        assertEquals(xy / xx, pair.line().slope(), 1e-8);
+        assertEquals(my - xy / xx * mx, pair.line().intercept(), 1e-8);
         assertTrue(pair.intervals(0.95).slope().contains(pair.line().slope()));
         assertTrue(pair.intervals(0.95).r2().low() >= 0);
     }
