@@ -1,4 +1,4 @@
-package obsprop.analysis;
+package obsprop.analysis.patching;
 
 import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.cuda.CudaUnderTest;
@@ -25,13 +25,13 @@ class CudaGoldenPatchingTest {
     }
 
     @ParameterizedTest
-    @MethodSource("obsprop.analysis.GoldenPatchingTest#names")
+    @MethodSource("obsprop.analysis.patching.GoldenPatchingTest#names")
     void headTables(String name) {
         golden.headTables(name, cuda.kernels());
     }
 
     @ParameterizedTest
-    @MethodSource("obsprop.analysis.GoldenPatchingTest#names")
+    @MethodSource("obsprop.analysis.patching.GoldenPatchingTest#names")
     void attributionAddsUp(String name) {
         golden.attributionAddsUp(name, cuda.kernels());
     }
