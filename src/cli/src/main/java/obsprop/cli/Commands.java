@@ -6,6 +6,7 @@ import java.util.function.Supplier;
 import obsprop.cli.commands.HeadsCommand;
 import obsprop.cli.commands.InfoCommand;
 import obsprop.cli.commands.TraceCommand;
+import obsprop.cli.commands.VectorCommand;
 import obsprop.cli.output.Report;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -21,6 +22,7 @@ final class Commands implements Runnable {
     private static final List<Entry> ALL = List.of(
             new Entry("heads", HeadsCommand::new),
             new Entry("trace", TraceCommand::new),
+            new Entry("vector", VectorCommand::new),
             new Entry("info", InfoCommand::new));
 
     /** A command by the name that its annotation gives it too. */

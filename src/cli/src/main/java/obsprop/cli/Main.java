@@ -33,6 +33,7 @@ public final class Main {
         this.line = line
                 .setOut(out).setErr(err)
                 .setExpandAtFiles(false)
+                .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler((e, given) -> misused(e))
                 .setExecutionExceptionHandler((e, command, given) -> failed(e));
         this.out = out;
