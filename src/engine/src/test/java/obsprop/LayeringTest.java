@@ -26,6 +26,7 @@ import org.junit.jupiter.api.Test;
 class LayeringTest {
     /** Each room, with all the rooms that it may name besides itself. Rooms within rooms count as the outer one. */
     private static final Map<String, Set<String>> MAY_USE = Map.ofEntries(
+            Map.entry("obsprop.cuda", Set.of()),
             Map.entry("obsprop.tensor", Set.of()),
             Map.entry("obsprop.tensor.io", Set.of("obsprop.tensor")),
             Map.entry("obsprop.kernel", Set.of("obsprop.tensor")),

@@ -3,9 +3,12 @@ package obsprop.cli;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.util.List;
 import java.util.stream.Collectors;
+import obsprop.backend.Backend;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.launcher.Arguments;
@@ -96,10 +99,15 @@ public final class Main {
     }
 
     private int failed(Exception e) {
-        return e instanceof UsageException || e instanceof FormatException || e instanceof IllegalArgumentException
-                ? failed(e, MISUSED, e.getMessage())
-                : failed(e, FAILED, e.getClass().getSimpleName() + ": " + e.getMessage()
-                        + " (" + DEBUG + "=1 shows where)");
+        return switch (e) {
+            case UsageException _, FormatException _, Backend.UnavailableException _, IllegalArgumentException _ ->
+                failed(e, MISUSED, e.getMessage());
+            case UncheckedIOException io when io.getCause() instanceof FileSystemException ->
+                failed(e, MISUSED, e.getMessage());
+            case UncheckedIOException _ -> failed(e, FAILED, e.getMessage());
+            default -> failed(e, FAILED, e.getClass().getSimpleName() + ": " + e.getMessage()
+                    + " (" + DEBUG + "=1 shows where)");
+        };
     }
 
     private int failed(Throwable e, int code, String message) {

@@ -2,10 +2,12 @@ package obsprop.cli.options;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import obsprop.backend.Backend;
 import obsprop.backend.Device;
 import obsprop.cli.UsageException;
 import obsprop.cli.output.Progress;
 import obsprop.cli.session.Session;
+import obsprop.cuda.CudaPrecision;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -29,6 +31,10 @@ public final class CommonOptions {
     @Option(names = "--threads", paramLabel = "N", description = "CPU threads (default: one a core)")
     private Optional<Integer> threads;
 
+    @Option(names = "--precision", paramLabel = "HOW", defaultValue = "fp32",
+            description = "matrix products on a CUDA device: fp32, tf32 or bf16 (default: ${DEFAULT-VALUE})")
+    private CudaPrecision precision;
+
     @Option(names = "--json", description = "print one JSON document")
     private boolean json;
 
@@ -37,7 +43,7 @@ public final class CommonOptions {
 
     /** Opens the model, its vocabulary and the backend; the caller closes them. */
     public Session open() {
-        return Session.open(model, device, threads());
+        return Session.open(model, new Backend.Choice(device, threads(), precision));
     }
 
     /** Where to compute. */

@@ -2,8 +2,8 @@ package obsprop.cli.session;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import obsprop.backend.Backend;
 import obsprop.cli.UsageException;
-import obsprop.cli.options.Device;
 import obsprop.cli.tokens.HuggingFaceVocabulary;
 import obsprop.cli.tokens.Vocabulary;
 import obsprop.model.ModelConfig;
@@ -19,16 +19,23 @@ import obsprop.model.family.ModelLoader;
 public record Session(String name, Path directory, Backend backend, Transformer model, Vocabulary vocabulary)
         implements AutoCloseable {
     /** Opens the model in {@code directory}, or the demo model. */
-    public static Session open(Optional<Path> directory, Device device, int threads) {
+    public static Session open(Optional<Path> directory, Backend.Choice choice) {
         Path path = directory.orElseThrow(() ->
                 new UsageException("no model given: --model DIR names a Hugging Face model directory"));
-        Backend backend = Backend.choose(device, threads);
-        Transformer model = ModelLoader.open(path, backend.kernels());
+        Backend backend = Backend.select(choice);
+        Transformer model;
+        try {
+            model = ModelLoader.open(path, backend.kernels());
+        } catch (RuntimeException e) {
+            backend.close();
+            throw e;
+        }
         try {
             Vocabulary vocabulary = HuggingFaceVocabulary.of(path, model.config().dVocab());
             return new Session(path.toAbsolutePath().normalize().getFileName().toString(), path, backend, model, vocabulary);
         } catch (RuntimeException e) {
             model.close();
+            backend.close();
             throw e;
         }
     }
@@ -42,5 +49,6 @@ public record Session(String name, Path directory, Backend backend, Transformer 
     public void close() {
         vocabulary.close();
         model.close();
+        backend.close();
     }
 }
