@@ -14,6 +14,7 @@ import obsprop.model.Transformer;
 import obsprop.model.family.ModelLoader;
 import obsprop.testing.Agreement;
 import obsprop.testing.Golden;
+import obsprop.testing.Tensors;
 import obsprop.tensor.Tensor;
 import obsprop.tensor.io.SafetensorsFile;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -63,7 +64,8 @@ class GoldenPatchingTest {
                     for (int position : new int[] {0, 7, -1}) {
                         CachedRun run = new CachedRun(cache, prompt);
                         Attribution a = DirectAttribution.ofObservable(run, golden.observable(), position);
-                        Tensor logits = model.logits(cache, new int[] {run.row(run.position(position))}, arena);
+                        int[] rows = {run.row(run.position(position))};
+                        Tensor logits = Tensors.onHost(arena, kernels, model.logits(cache, rows, arena));
                         double value = golden.observable().value(logits.select(0, 0));
                         double error = Agreement.error(name + " parts of prompt " + prompt + " at " + position,
                                 new double[] {value, value}, new double[] {a.sum(), a.total()});
