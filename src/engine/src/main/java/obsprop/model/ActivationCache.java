@@ -51,14 +51,26 @@ public final class ActivationCache implements AutoCloseable {
         }
     }
 
+    /** Sees the residual stream on its way through a pass, whatever the cache keeps. */
+    @FunctionalInterface
+    public interface Listener {
+        /** @param x [N,d], valid during the call */
+        void at(int layer, Point point, Tensor x);
+    }
+
     /** Embeds the tokens and runs the blocks up to the stop layer. */
-    void fill(int[] tokens) {
+    void fill(int[] tokens, Listener listener) {
         tokenIds = tokens.clone();
         recomputed = -1;
         Kernels kernels = model.kernels();
         model.embedding().forward(kernels, tokens, segments, slot(0));
+        listener.at(0, Point.INPUT, slot(0));
         for (int l = 0; l < stopLayer; l++) {
             model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
+            if (model.block(l).hasMiddle()) {
+                listener.at(l, Point.MIDDLE, stateSlot(l).middle());
+            }
+            listener.at(l + 1, Point.INPUT, slot(l + 1));
         }
     }
 
