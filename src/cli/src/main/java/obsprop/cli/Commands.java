@@ -1,7 +1,10 @@
 package obsprop.cli;
 
+import obsprop.cli.commands.AttributeCommand;
 import obsprop.cli.commands.HeadsCommand;
 import obsprop.cli.commands.InfoCommand;
+import obsprop.cli.commands.PatchCommand;
+import obsprop.cli.commands.PathsCommand;
 import obsprop.cli.commands.TraceCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -15,6 +18,9 @@ import picocli.CommandLine.Spec;
         subcommands = {
             HeadsCommand.class,
             TraceCommand.class,
+            AttributeCommand.class,
+            PatchCommand.class,
+            PathsCommand.class,
             InfoCommand.class
         })
 final class Commands implements Runnable {
