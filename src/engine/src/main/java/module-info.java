@@ -6,6 +6,11 @@ module obsprop.engine {
 
     exports obsprop.analysis.attribution;
     exports obsprop.analysis.coupling;
+    exports obsprop.analysis.scores;
+    exports obsprop.analysis.steering;
+    exports obsprop.analysis.lens;
+    exports obsprop.analysis.probes;
+    exports obsprop.analysis.norms;
     exports obsprop.analysis.heads;
     exports obsprop.analysis.patching;
     exports obsprop.analysis.runs;

@@ -43,6 +43,12 @@ public record PromptRun(ActivationCache cache, int prompt) {
         return residual(site.layer(), site.point(), site.position());
     }
 
+    /** The residual stream at a site, [d], on the host. */
+    public double[] activation(Site site) {
+        Site resolved = site.resolve(model(), length());
+        return HostRows.read(model().kernels(), residual(resolved.layer(), resolved.point(), resolved.position()));
+    }
+
     /** What all heads of a layer write before the norm on their sum, [1,d]; only where there is such a norm. */
     public Tensor attentionSum(int layer, int position) {
         return cache.state(layer).attentionSum().slice(0, row(position), row(position) + 1);

@@ -13,9 +13,7 @@ import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.search.PathAgreement;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
-import obsprop.cli.options.LabelConverter;
 import obsprop.cli.options.ObservableOptions;
-import obsprop.cli.options.PatchOptions;
 import obsprop.cli.options.PromptPairOptions;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
@@ -100,8 +98,8 @@ final class PairSession implements AutoCloseable {
     /** What a file of effects says about itself. */
     Map<String, String> metadata() {
         return new TreeMap<>(Map.of("model", session.name(), "observable", observable.name(),
-                "rule", LabelConverter.label(options.mode()),
-                "final_norm", LabelConverter.label(readout.finalNorm())));
+                "rule", Choice.label(options.mode()),
+                "final_norm", Choice.label(readout.finalNorm())));
     }
 
     /** The observable on both prompts. */

@@ -15,10 +15,8 @@ import obsprop.analysis.patching.PathPatching;
 import obsprop.analysis.patching.Reach;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
-import obsprop.cli.options.LabelConverter;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OutputFile;
-import obsprop.cli.options.PatchOptions;
 import obsprop.cli.options.PromptPairOptions;
 import obsprop.cli.output.Report;
 import obsprop.tensor.DType;
@@ -45,9 +43,9 @@ public final class PatchCommand implements Callable<Report> {
     @Option(names = "--heads", description = "patch every head by itself")
     private boolean heads;
 
-    @Option(names = "--path", paramLabel = "PATH",
+    @Option(names = "--path", paramLabel = "PATH", converter = VectorCommand.PathConverter.class,
             description = "patch one path, written from the output backwards, as in 'mlp2@-1 <= attn1.0@3 <= embedding@3'")
-    private Optional<String> path;
+    private Optional<obsprop.propagation.Path> path;
 
     @Option(names = "--tokens", paramLabel = "named|all", defaultValue = "named", converter = ReachConverter.class,
             description = "whether the components of a path read the difference at the token that the path names, or at all"
@@ -61,9 +59,9 @@ public final class PatchCommand implements Callable<Report> {
     private Optional<Path> out;
 
     /** Reads {@code named} and {@code all}. */
-    static final class ReachConverter extends LabelConverter<Reach> {
+    static final class ReachConverter extends Choice<Reach> {
         ReachConverter() {
-            super(Reach.class);
+            super(Reach.values());
         }
     }
 
@@ -92,7 +90,7 @@ public final class PatchCommand implements Callable<Report> {
 
     private PatchReport path(PairSession session) {
         PathEffect found = PathPatching.effect(session.pair(), session.readout(), options.mode(),
-                obsprop.propagation.Path.parse(path.orElseThrow()), reach);
+                path.orElseThrow(), reach);
         FoundPath value = new FoundPath(found.path(), found.effect());
         Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
                 session.pair(), session.readout(), options.mode(), reach, List.of(value), 1, PairSession.SEED));

@@ -10,9 +10,7 @@ import obsprop.analysis.search.PathSearch;
 import obsprop.analysis.search.Rank;
 import obsprop.analysis.search.SearchOptions;
 import obsprop.cli.options.CommonOptions;
-import obsprop.cli.options.LabelConverter;
 import obsprop.cli.options.ObservableOptions;
-import obsprop.cli.options.PatchOptions;
 import obsprop.cli.options.PromptPairOptions;
 import obsprop.cli.output.Report;
 import obsprop.propagation.Path;
@@ -47,8 +45,9 @@ public final class PathsCommand implements Callable<Report> {
     private Rank rank;
 
     @Option(names = "--tail", paramLabel = "PATH", defaultValue = "output",
+            converter = VectorCommand.PathConverter.class,
             description = "components nearest the output that every path begins with")
-    private String tail;
+    private Path tail;
 
     @Option(names = "--read", paramLabel = "N", split = ",",
             description = "the tokens that heads may read, from 0, or from the end with -1 (default: all)")
@@ -58,15 +57,15 @@ public final class PathsCommand implements Callable<Report> {
     private PatchOptions options;
 
     /** Reads {@code signed}, {@code absolute} and {@code lowest}. */
-    static final class RankConverter extends LabelConverter<Rank> {
+    static final class RankConverter extends Choice<Rank> {
         RankConverter() {
-            super(Rank.class);
+            super(Rank.values());
         }
     }
 
     @Override
     public Report call() {
-        SearchOptions search = new SearchOptions(options.mode(), rank, beam, depth, Path.parse(tail), tokens);
+        SearchOptions search = new SearchOptions(options.mode(), rank, beam, depth, tail, tokens);
         try (PairSession session = PairSession.open(common, observables, prompts, options)) {
             List<FoundPath> found = PathSearch.run(session.pair(), session.readout(), search);
             Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
@@ -74,7 +73,7 @@ public final class PathsCommand implements Callable<Report> {
                     PairSession.SEED));
             oracle.ifPresent(agreement -> PairSession.tell(common, agreement));
             return new PathsReport(session.metadata(), session.observable(), session.values(), found,
-                    LabelConverter.label(rank), session.cosines(found), oracle);
+                    Choice.label(rank), session.cosines(found), oracle);
         }
     }
 }

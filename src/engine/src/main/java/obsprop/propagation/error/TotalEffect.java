@@ -57,7 +57,7 @@ public final class TotalEffect implements StepEffect, AutoCloseable {
 
     /** Length of the clean activation at the site: a scale for steps. */
     public double activationNorm() {
-        return HostRows.norm(HostRows.read(kernels, clean.residual(site.layer(), site.point(), site.position())));
+        return HostRows.norm(clean.activation(site));
     }
 
     @Override

@@ -19,6 +19,7 @@ import obsprop.tensor.io.SafetensorsFile;
 import obsprop.testing.Agreement;
 import obsprop.testing.Backends;
 import obsprop.testing.Golden;
+import obsprop.testing.Tensors;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -65,7 +66,8 @@ class GoldenPatchingTest {
                     for (int position : new int[] {0, 7, -1}) {
                         CachedRun run = new CachedRun(cache, prompt);
                         Attribution a = DirectAttribution.ofObservable(run, golden.observable(), position);
-                        Tensor logits = model.logits(cache, new int[] {run.row(run.position(position))}, arena);
+                        int[] rows = {run.row(run.position(position))};
+                        Tensor logits = Tensors.onHost(arena, kernels, model.logits(cache, rows, arena));
                         double value = golden.observable().value(logits.select(0, 0));
                         double error = Agreement.error(name + ", " + Backends.label(kernels) + ", parts of prompt " + prompt + " at " + position,
                                 new double[] {value, value}, new double[] {a.sum(), a.total()});

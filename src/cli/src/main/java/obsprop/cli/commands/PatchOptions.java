@@ -1,4 +1,4 @@
-package obsprop.cli.options;
+package obsprop.cli.commands;
 
 import obsprop.analysis.patching.FinalNorm;
 import obsprop.analysis.patching.PatchMode;
@@ -7,7 +7,7 @@ import obsprop.propagation.Observable;
 import picocli.CommandLine.Option;
 
 /** How components are patched, where the observable is read, and how many effects are checked. */
-public final class PatchOptions {
+final class PatchOptions {
     @Option(names = "--mode", paramLabel = "MODE", defaultValue = "full", converter = ModeConverter.class,
             description = "full: a patched head has its own pattern; ov-only: the clean one (default: ${DEFAULT-VALUE})")
     private PatchMode mode;
@@ -27,31 +27,31 @@ public final class PatchOptions {
     private int checks;
 
     /** Reads {@code full} and {@code ov-only}. */
-    static final class ModeConverter extends LabelConverter<PatchMode> {
+    static final class ModeConverter extends Choice<PatchMode> {
         ModeConverter() {
-            super(PatchMode.class);
+            super(PatchMode.values());
         }
     }
 
     /** Reads {@code on} and {@code off}. */
-    static final class NormConverter extends LabelConverter<FinalNorm> {
+    static final class NormConverter extends Choice<FinalNorm> {
         NormConverter() {
-            super(FinalNorm.class);
+            super(FinalNorm.values());
         }
     }
 
     /** How heads are patched. */
-    public PatchMode mode() {
+    PatchMode mode() {
         return mode;
     }
 
     /** The observable where it is read. */
-    public Readout readout(Observable observable) {
+    Readout readout(Observable observable) {
         return new Readout(observable, position, finalNorm);
     }
 
     /** How many effects are checked. */
-    public int checks() {
+    int checks() {
         return Math.max(0, checks);
     }
 }
