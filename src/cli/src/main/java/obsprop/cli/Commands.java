@@ -3,8 +3,11 @@ package obsprop.cli;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
+import obsprop.cli.commands.AttributeCommand;
 import obsprop.cli.commands.HeadsCommand;
 import obsprop.cli.commands.InfoCommand;
+import obsprop.cli.commands.PatchCommand;
+import obsprop.cli.commands.PathsCommand;
 import obsprop.cli.commands.TraceCommand;
 import obsprop.cli.commands.VectorCommand;
 import obsprop.cli.output.Report;
@@ -23,6 +26,9 @@ final class Commands implements Runnable {
             new Entry("heads", HeadsCommand::new),
             new Entry("trace", TraceCommand::new),
             new Entry("vector", VectorCommand::new),
+            new Entry("attribute", AttributeCommand::new),
+            new Entry("patch", PatchCommand::new),
+            new Entry("paths", PathsCommand::new),
             new Entry("info", InfoCommand::new));
 
     /** A command by the name that its annotation gives it too. */
