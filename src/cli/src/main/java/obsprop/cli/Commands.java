@@ -3,6 +3,12 @@ package obsprop.cli;
 import obsprop.cli.commands.HeadsCommand;
 import obsprop.cli.commands.InfoCommand;
 import obsprop.cli.commands.TraceCommand;
+import obsprop.cli.commands.measure.CompareCommand;
+import obsprop.cli.commands.measure.LensCommand;
+import obsprop.cli.commands.measure.NormsCommand;
+import obsprop.cli.commands.measure.ProbeCommand;
+import obsprop.cli.commands.measure.ScoreCommand;
+import obsprop.cli.commands.measure.SteerCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -15,6 +21,12 @@ import picocli.CommandLine.Spec;
         subcommands = {
             HeadsCommand.class,
             TraceCommand.class,
+            CompareCommand.class,
+            ScoreCommand.class,
+            SteerCommand.class,
+            LensCommand.class,
+            ProbeCommand.class,
+            NormsCommand.class,
             InfoCommand.class
         })
 final class Commands implements Runnable {

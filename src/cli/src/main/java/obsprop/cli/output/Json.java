@@ -28,6 +28,15 @@ public final class Json {
         return array;
     }
 
+    /** Sets {@code field} of {@code object}, to null where the value is not finite: JSON has no NaN. */
+    public static void putFinite(ObjectNode object, String field, double value) {
+        if (Double.isFinite(value)) {
+            object.put(field, value);
+        } else {
+            object.putNull(field);
+        }
+    }
+
     /** The document in lines, ended by a newline. */
     public static String write(JsonNode document) {
         try {
