@@ -3,12 +3,16 @@ package obsprop.cli;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.util.List;
 import java.util.stream.Collectors;
+import obsprop.backend.Backend;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.launcher.Arguments;
+import obsprop.tensor.io.FormatException;
 import picocli.CommandLine;
 import picocli.CommandLine.ParseResult;
 
@@ -19,12 +23,19 @@ public final class Main {
     private static final int MISUSED = 2;
     private static final String DEBUG = "OBSPROP_DEBUG";
 
+    private final CommandLine line;
     private final PrintWriter out;
     private final PrintWriter err;
     private final boolean debug;
 
-    /** Results go to {@code out}, all else to {@code err}; {@code debug} adds stack traces. */
-    Main(PrintWriter out, PrintWriter err, boolean debug) {
+    /** Results of the commands of {@code line} go to {@code out}, all else to {@code err}; {@code debug} adds stack traces. */
+    Main(CommandLine line, PrintWriter out, PrintWriter err, boolean debug) {
+        this.line = line
+                .setOut(out).setErr(err)
+                .setExpandAtFiles(false)
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setParameterExceptionHandler((e, given) -> misused(e))
+                .setExecutionExceptionHandler((e, command, given) -> failed(e));
         this.out = out;
         this.err = err;
         this.debug = debug;
@@ -33,8 +44,10 @@ public final class Main {
     /** The entry point that the launcher starts. Both streams are UTF-8, whatever the locale, as JSON has to be. */
     public static void main(String[] arguments) {
         endWithLauncher();
-        Main main = new Main(writer(FileDescriptor.out), writer(FileDescriptor.err), "1".equals(System.getenv(DEBUG)));
-        System.exit(main.run(Arguments.received(arguments)));
+        List<String> received = Arguments.received(arguments);
+        Main main = new Main(Commands.line(received), writer(FileDescriptor.out), writer(FileDescriptor.err),
+                "1".equals(System.getenv(DEBUG)));
+        System.exit(main.run(received));
     }
 
     private static PrintWriter writer(FileDescriptor descriptor) {
@@ -63,12 +76,6 @@ public final class Main {
     }
 
     private int execute(List<String> arguments) {
-        CommandLine line = new CommandLine(new Commands())
-                .setOut(out).setErr(err)
-                .setExpandAtFiles(false)
-                .setUsageHelpAutoWidth(false)
-                .setParameterExceptionHandler((e, given) -> misused(e))
-                .setExecutionExceptionHandler((e, command, given) -> failed(e));
         int code = line.execute(arguments.toArray(String[]::new));
         return code == DONE ? print(last(line.getParseResult())) : code;
     }
@@ -94,10 +101,15 @@ public final class Main {
     }
 
     private int failed(Exception e) {
-        return e instanceof UsageException
-                ? failed(e, MISUSED, e.getMessage())
-                : failed(e, FAILED, e.getClass().getSimpleName() + ": " + e.getMessage()
-                        + " (" + DEBUG + "=1 shows where)");
+        return switch (e) {
+            case UsageException _, FormatException _, Backend.UnavailableException _, IllegalArgumentException _ ->
+                failed(e, MISUSED, e.getMessage());
+            case UncheckedIOException io when io.getCause() instanceof FileSystemException ->
+                failed(e, MISUSED, e.getMessage());
+            case UncheckedIOException _ -> failed(e, FAILED, e.getMessage());
+            default -> failed(e, FAILED, e.getClass().getSimpleName() + ": " + e.getMessage()
+                    + " (" + DEBUG + "=1 shows where)");
+        };
     }
 
     private int failed(Throwable e, int code, String message) {

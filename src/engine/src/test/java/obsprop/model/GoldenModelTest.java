@@ -6,14 +6,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import obsprop.kernel.Kernels;
-import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.family.ModelLoader;
 import obsprop.model.layer.Rules;
 import obsprop.propagation.HeadFeatures;
 import obsprop.propagation.Propagator;
 import obsprop.testing.Agreement;
+import obsprop.testing.Backends;
 import obsprop.testing.Golden;
-import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -28,8 +27,7 @@ class GoldenModelTest {
             "grad_frozen_both", Rules.FROZEN_BOTH);
 
     static Stream<Arguments> fixtures() {
-        List<Kernels> backends = List.of(ScalarKernels.float32(), ScalarKernels.float64());
-        return Golden.names().stream().flatMap(name -> backends.stream().map(k -> Arguments.of(name, k)));
+        return Golden.names().stream().flatMap(name -> Backends.all().map(k -> Arguments.of(name, k)));
     }
 
     @ParameterizedTest
@@ -46,13 +44,13 @@ class GoldenModelTest {
                 check(name, kernels, "logits", golden, logits);
                 for (int l = 0; l <= layers; l++) {
                     Tensor expected = golden.tensor("residual").select(1, l);
-                    Agreement.check(label(name, kernels, "residual " + l), expected,
+                    Agreement.check(kernels, label(name, kernels, "residual " + l), expected,
                             cache.residual(l).unflatten(0, b, t), Agreement.GOLDEN);
                 }
                 for (int l = 0; l < layers; l++) {
                     for (int p = 0; p < b; p++) {
                         Tensor expected = golden.tensor("pattern").select(0, p).select(0, l);
-                        Agreement.check(label(name, kernels, "pattern " + l), expected,
+                        Agreement.check(kernels, label(name, kernels, "pattern " + l), expected,
                                 cache.pattern(l, p, arena), Agreement.GOLDEN);
                     }
                 }
@@ -116,10 +114,10 @@ class GoldenModelTest {
     }
 
     private static void check(String name, Kernels kernels, String tensor, Golden golden, Tensor actual) {
-        Agreement.check(label(name, kernels, tensor), golden.tensor(tensor), actual, Agreement.GOLDEN);
+        Agreement.check(kernels, label(name, kernels, tensor), golden.tensor(tensor), actual, Agreement.GOLDEN);
     }
 
     private static String label(String name, Kernels kernels, String what) {
-        return name + ", " + (kernels.activationType() == DType.F64 ? "double, " : "single, ") + what;
+        return name + ", " + Backends.label(kernels) + ", " + what;
     }
 }

@@ -2,8 +2,12 @@ package obsprop.cli.options;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import obsprop.backend.Backend;
+import obsprop.backend.Device;
 import obsprop.cli.UsageException;
 import obsprop.cli.output.Progress;
+import obsprop.cli.session.Session;
+import obsprop.cuda.CudaPrecision;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -20,12 +24,16 @@ public final class CommonOptions {
             description = "a Hugging Face model directory (default: the built-in demo model)")
     private Optional<Path> model;
 
-    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = Device.Converter.class,
+    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = DeviceConverter.class,
             description = "auto, cpu, cuda, or cpu-scalar, the slow reference (default: ${DEFAULT-VALUE})")
     private Device device;
 
     @Option(names = "--threads", paramLabel = "N", description = "CPU threads (default: one a core)")
     private Optional<Integer> threads;
+
+    @Option(names = "--precision", paramLabel = "HOW", defaultValue = "fp32",
+            description = "matrix products on a CUDA device: fp32, tf32 or bf16 (default: ${DEFAULT-VALUE})")
+    private CudaPrecision precision;
 
     @Option(names = "--json", description = "print one JSON document")
     private boolean json;
@@ -33,9 +41,9 @@ public final class CommonOptions {
     @Option(names = "--quiet", description = "no progress, notes or warnings")
     private boolean quiet;
 
-    /** The model directory; empty for the demo model. */
-    public Optional<Path> model() {
-        return model;
+    /** Opens the model, its vocabulary and the backend; the caller closes them. */
+    public Session open() {
+        return Session.open(model, new Backend.Choice(device, threads(), precision));
     }
 
     /** Where to compute. */

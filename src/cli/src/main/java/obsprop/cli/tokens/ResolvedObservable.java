@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import obsprop.cli.UsageException;
+import obsprop.propagation.Observable;
 
 /**
  * An observable of one vocabulary: which ids, with which weights. Every id occurs once, no weight is zero.
@@ -42,6 +43,12 @@ public record ResolvedObservable(String name, List<TokenWeight> tokens) {
         }
         return new ResolvedObservable(spec.title(), weights.entrySet().stream()
                 .map(token -> new TokenWeight(token.getKey(), vocabulary.text(token.getKey()), token.getValue())).toList());
+    }
+
+    /** As the engine takes it: ids and weights. */
+    public Observable forEngine() {
+        return new Observable(name, tokens.stream().mapToInt(TokenWeight::id).toArray(),
+                tokens.stream().mapToDouble(TokenWeight::weight).toArray());
     }
 
     private static int id(ObservableSpec.TokenReference token, Vocabulary vocabulary) {

@@ -13,13 +13,14 @@ import obsprop.tensor.io.Json;
 final class ConfigCheck {
     /** Keys that look as if they mattered to the numbers of a text model's forward pass, but do not. */
     private static final Pattern HARMLESS = Pattern.compile(
-            ".*(dropout|_drop|pdrop|layerdrop|_token_id|_token_index|init|_std)"
+            ".*dropout.*|.*(_drop|pdrop|layerdrop|_token_id|_token_index|init|_std)"
                     + "|output_(attentions|hidden_states)|_?attn_implementation(_internal|_autoset)?|use_cache"
                     + "|summary_.*|id2label|label2id|task_specific_params|pruned_heads|classifier.*|cache_implementation"
-                    + "|rope_parameters\\..*|reorder_and_upcast_attn|pretraining_tp|rescale_.*|embd_.*"
+                    + "|rope_(parameters|scaling)\\.(.*\\.)?(rope_theta|rope_type|type|factor|original_max_position_embeddings)"
+                    + "|reorder_and_upcast_attn|pretraining_tp|rescale_.*|embd_.*"
                     + "|tie_encoder_decoder|is_decoder|is_encoder_decoder|cross_attention_hidden_size"
                     + "|max_window_layers|_sliding_window_pattern|n_ctx|attention_types|layer_types"
-                    + "|use_bidirectional_attention|max_position_embeddings|head_dim|vocab_size_per_layer_input");
+                    + "|max_position_embeddings|head_dim|vocab_size_per_layer_input");
     /** Parts of names of settings that change a forward pass. */
     private static final Pattern NUMERIC = Pattern.compile(
             ".*(attn|attention|rope|rotary|norm|scale|scaling|softcap|window|bias|expert|moe|quant|router|multiplier"
@@ -39,8 +40,11 @@ final class ConfigCheck {
     }
 
     private static boolean isNeutral(Config config, String key) {
-        if (key.contains(".")) {
-            return false;
+        int dot = key.indexOf('.');
+        if (dot >= 0) {
+            return config.object(key.substring(0, dot))
+                    .map(nested -> isNeutral(nested, key.substring(dot + 1)))
+                    .orElse(false);
         }
         return switch (config.value(key).orElse(new Json.Null())) {
             case Json.Null _ -> true;

@@ -38,7 +38,12 @@ public final class Checkpoint {
      * @throws FormatException if there are no such files, or they are invalid or contradict each other
      */
     public static Checkpoint open(Path dir, Arena arena) {
-        return new Checkpoint(dir, Shards.open(dir, arena));
+        return open(dir, arena, SafetensorsFile.Access.READ_ONLY);
+    }
+
+    /** As {@link #open(Path, Arena)}, with tensors that may be written where {@code access} says so. */
+    public static Checkpoint open(Path dir, Arena arena, SafetensorsFile.Access access) {
+        return new Checkpoint(dir, Shards.open(dir, arena, access));
     }
 
     /**

@@ -123,9 +123,9 @@ public final class Config {
         Set<String> unread = new LinkedHashSet<>();
         for (String key : members.keySet()) {
             if (children.containsKey(key)) {
-                unread.addAll(children.get(key).unread());
+                children.get(key).unread().forEach(name -> unread.add(key + "." + name));
             } else if (isPresent(key) && !read.contains(key)) {
-                unread.add(prefix + key);
+                unread.add(key);
             }
         }
         return unread;

@@ -20,18 +20,18 @@ final class Shards {
     private Shards() {}
 
     /** The file that holds each tensor, by name. */
-    static SequencedMap<String, SafetensorsFile> open(Path dir, Arena arena) {
+    static SequencedMap<String, SafetensorsFile> open(Path dir, Arena arena, SafetensorsFile.Access access) {
         if (!Files.isDirectory(dir)) {
             throw FormatException.in(dir, "no such directory, expected a Hugging Face model directory");
         }
         if (Files.exists(dir.resolve(SINGLE))) {
-            SafetensorsFile file = SafetensorsFile.open(dir.resolve(SINGLE), arena);
+            SafetensorsFile file = SafetensorsFile.open(dir.resolve(SINGLE), arena, access);
             SequencedMap<String, SafetensorsFile> byName = new LinkedHashMap<>();
             file.names().forEach(name -> byName.put(name, file));
             return byName;
         }
         if (Files.exists(dir.resolve(INDEX))) {
-            return indexed(dir.resolve(INDEX), arena);
+            return indexed(dir.resolve(INDEX), arena, access);
         }
         boolean pickled = Stream.of("pytorch_model.bin", "pytorch_model.bin.index.json")
                 .anyMatch(name -> Files.exists(dir.resolve(name)));
@@ -41,11 +41,11 @@ final class Shards {
                 : "has neither " + SINGLE + " nor " + INDEX + ", expected a Hugging Face model directory");
     }
 
-    private static SequencedMap<String, SafetensorsFile> indexed(Path index, Arena arena) {
+    private static SequencedMap<String, SafetensorsFile> indexed(Path index, Arena arena, SafetensorsFile.Access access) {
         SequencedMap<String, String> shardOf = weightMap(index);
         Map<String, SafetensorsFile> shards = new LinkedHashMap<>();
         for (String shard : shardOf.values()) {
-            shards.computeIfAbsent(shard, _ -> openShard(index, shard, arena));
+            shards.computeIfAbsent(shard, _ -> openShard(index, shard, arena, access));
         }
         shards.forEach((shard, file) -> requireListed(index, shardOf, shard, file));
         SequencedMap<String, SafetensorsFile> byName = new LinkedHashMap<>();
@@ -87,13 +87,13 @@ final class Shards {
         }
     }
 
-    private static SafetensorsFile openShard(Path index, String shard, Arena arena) {
+    private static SafetensorsFile openShard(Path index, String shard, Arena arena, SafetensorsFile.Access access) {
         Path file = index.resolveSibling(shard);
         if (!Files.exists(file)) {
             throw FormatException.in(index, "names the shard " + FormatException.quote(shard)
                     + ", which is missing: fetch it into the same directory");
         }
-        return SafetensorsFile.open(file, arena);
+        return SafetensorsFile.open(file, arena, access);
     }
 
     private static void requireListed(Path index, Map<String, String> shardOf, String shard, SafetensorsFile file) {

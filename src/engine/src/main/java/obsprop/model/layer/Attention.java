@@ -124,6 +124,11 @@ public record Attention(
 
     /** The part of {@link #forward} that makes q, k and v of {@code state}, normed and rotated. */
     public void project(Kernels kernels, Tensor x, Segments segments, State state) {
+        project(kernels, x, segments.positions(), segments.longest(), state);
+    }
+
+    /** The same for rows at any positions, row r at {@code positions[r]}, each less than {@code longest}. */
+    public void project(Kernels kernels, Tensor x, int[] positions, int longest, State state) {
         projection.forward(kernels, x, state.projected);
         var in = state.inputs;
         if (queryKeyNorm.isPresent()) {
@@ -133,8 +138,8 @@ public record Attention(
             norm.key().forward(kernels, reach.rows(state.rawKeys), reach.rows(in.k()), state.keyStats);
         }
         if (rotary.isPresent()) {
-            rotary.get().forward(kernels, in.q(), segments.positions(), segments.longest());
-            rotary.get().forward(kernels, in.k(), segments.positions(), segments.longest());
+            rotary.get().forward(kernels, in.q(), positions, longest);
+            rotary.get().forward(kernels, in.k(), positions, longest);
         }
     }
 
@@ -147,6 +152,13 @@ public record Attention(
             Kernels kernels, Tensor dy, Segments segments, State state, Cotangents scratch,
             AttentionRule rule, NormRule normRule, Tensor dx) {
         output.vjp(kernels, dy, scratch.dMixed, Write.OVERWRITE);
+        vjpOfMixed(kernels, segments, state, scratch, rule, normRule, dx);
+    }
+
+    /** The rest of {@link #vjp} from the heads' weighted values, whose cotangent is {@code scratch.dMixed()}. */
+    public void vjpOfMixed(
+            Kernels kernels, Segments segments, State state, Cotangents scratch,
+            AttentionRule rule, NormRule normRule, Tensor dx) {
         kernels.attentionVjp(scratch.dMixedHeads, state.inputs, spec, segments, rule, scratch.d);
         if (rule == AttentionRule.FROZEN) {
             projection.vjpOfValues(kernels, scratch.dProjected, dx);

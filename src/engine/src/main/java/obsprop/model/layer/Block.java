@@ -118,6 +118,12 @@ public sealed interface Block permits SequentialBlock, ParallelBlock, StreamNorm
     /** {@code y = block(x)}: x and y [N,d], different tensors; fills {@code state}. */
     void forward(Kernels kernels, Tensor x, Segments segments, State state, Scratch scratch, Tensor y);
 
+    /**
+     * The second half of {@link #forward}, from the middle that {@code state} holds to y [N,d]; fills the rest of
+     * {@code state}. Not for blocks without a middle.
+     */
+    void forwardFromMiddle(Kernels kernels, State state, Scratch scratch, Tensor y);
+
     /** From the cotangent of the output to that of the middle, in place on d [K*N,d]. */
     void vjpToMiddle(Kernels kernels, VjpPass pass, Tensor x, Tensor d);
 

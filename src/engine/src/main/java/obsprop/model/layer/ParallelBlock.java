@@ -38,6 +38,11 @@ public record ParallelBlock(int layer, Attention attention, Mlp mlp, Norm attent
         mlp.forward(kernels, normed, state.mlp(), y, Write.ACCUMULATE);
     }
 
+    @Override
+    public void forwardFromMiddle(Kernels kernels, State state, Scratch scratch, Tensor y) {
+        throw new UnsupportedOperationException("block " + layer + " has no middle");
+    }
+
     /** There is no middle: nothing happens, and {@link #vjpToInput} transposes both sublayers. */
     @Override
     public void vjpToMiddle(Kernels kernels, VjpPass pass, Tensor x, Tensor d) {}

@@ -30,6 +30,13 @@ public record SequentialBlock(
         attentionInput.forward(kernels, x, normed, stats.attentionInput());
         Block.addThrough(kernels, attentionOutput, x, state.attentionSum(), stats.attentionOutput(), state.middle(),
                 (out, write) -> attention.forward(kernels, normed, segments, state.attention(), out, write));
+        forwardFromMiddle(kernels, state, scratch, y);
+    }
+
+    @Override
+    public void forwardFromMiddle(Kernels kernels, State state, Scratch scratch, Tensor y) {
+        Tensor normed = scratch.normed();
+        Stats stats = state.stats();
         mlpInput.forward(kernels, state.middle(), normed, stats.mlpInput());
         Block.addThrough(kernels, mlpOutput, state.middle(), state.mlpSum(), stats.mlpOutput(), y,
                 (out, write) -> mlp.forward(kernels, normed, state.mlp(), out, write));

@@ -46,6 +46,11 @@ public record StreamNormBlock(int layer, Attention attention, Mlp mlp, Norm atte
         kernels.copy(x, state.attentionSum());
         attention.forward(kernels, x, segments, state.attention(), state.attentionSum(), Write.ACCUMULATE);
         attentionNorm.forward(kernels, state.attentionSum(), state.middle(), state.stats().attentionInput());
+        forwardFromMiddle(kernels, state, scratch, y);
+    }
+
+    @Override
+    public void forwardFromMiddle(Kernels kernels, State state, Scratch scratch, Tensor y) {
         kernels.copy(state.middle(), state.mlpSum());
         mlp.forward(kernels, state.middle(), state.mlp(), state.mlpSum(), Write.ACCUMULATE);
         mlpNorm.forward(kernels, state.mlpSum(), y, state.stats().mlpInput());

@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -16,10 +17,24 @@ import obsprop.tensor.Place;
 import obsprop.tensor.Tensor;
 
 /**
- * A safetensors file, mapped read only and completely validated when opened; its tensors are views of the mapping,
- * valid as long as the arena, and fail on writes. Data may lie at odd addresses.
+ * A safetensors file, mapped and completely validated when opened; its tensors are views of the mapping, valid as long
+ * as the arena. Data may lie at odd addresses.
  */
 public final class SafetensorsFile {
+    /** What may be done with the tensors. */
+    public enum Access {
+        /** Writes fail. */
+        READ_ONLY(FileChannel.MapMode.READ_ONLY),
+        /** Writes change this mapping's own copy of a page, never the file: for training. */
+        PRIVATE_COPY(FileChannel.MapMode.PRIVATE);
+
+        private final FileChannel.MapMode mode;
+
+        Access(FileChannel.MapMode mode) {
+            this.mode = mode;
+        }
+    }
+
     private final Path path;
     private final SequencedMap<String, Tensor> tensors;
     private final Map<String, String> metadata;
@@ -32,18 +47,23 @@ public final class SafetensorsFile {
         this.dataBytes = dataBytes;
     }
 
+    /** Maps {@code file} read only; see {@link #open(Path, Arena, Access)}. */
+    public static SafetensorsFile open(Path file, Arena arena) {
+        return open(file, arena, Access.READ_ONLY);
+    }
+
     /**
      * Maps and validates {@code file}; the time does not depend on the size of the data.
      *
      * @throws FormatException if it cannot be read or violates the format in any way
      */
-    public static SafetensorsFile open(Path file, Arena arena) {
+    public static SafetensorsFile open(Path file, Arena arena, Access access) {
         if (Files.isDirectory(file)) {
             throw FormatException.in(file, "is a directory, expected a safetensors file");
         }
         MemorySegment mapping;
-        try (FileChannel channel = FileChannel.open(file)) {
-            mapping = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+        try (FileChannel channel = open(file, access)) {
+            mapping = channel.map(access.mode, 0, channel.size(), arena);
         } catch (IOException e) {
             throw FormatException.unreadable(file, e);
         }
@@ -53,6 +73,13 @@ public final class SafetensorsFile {
         header.tensors().forEach((name, entry) -> tensors.put(name, Tensor.of(
                 data.asSlice(entry.begin(), entry.end() - entry.begin()), entry.dtype(), Place.HOST, entry.shape())));
         return new SafetensorsFile(file, tensors, header.metadata(), data.byteSize());
+    }
+
+    /** A private mapping asks for a channel that could write, although nothing ever is. */
+    private static FileChannel open(Path file, Access access) throws IOException {
+        return access == Access.READ_ONLY
+                ? FileChannel.open(file)
+                : FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE);
     }
 
     public Path path() {

@@ -1,0 +1,131 @@
+// Blocks one after the other, the threads of a block as fibers that switch at barriers.
+#include "emulator.h"
+#include "cuda_shim.h"
+#include <csetjmp>
+#include <cstdio>
+#include <memory>
+#include <ucontext.h>
+#include <vector>
+
+EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
+
+namespace {
+
+const size_t STACK = 64 << 10;
+const unsigned WARP = 32;
+enum State { READY, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
+
+struct Fiber {
+    std::unique_ptr<char[]> stack{new char[STACK]};
+    ucontext_t context; // where it starts; later switches by longjmp are cheap, they leave the signal mask alone
+    jmp_buf resume;
+    bool started = false;
+    State state;
+    unsigned shuffles;
+    float shuffled[2]; // two slots in turn: nobody can be two shuffles ahead of a lane that has yet to read
+};
+
+std::vector<Fiber> fibers;
+jmp_buf scheduler;
+unsigned current;
+const std::function<void()> *body;
+
+void pause(State state) {
+    Fiber &me = fibers[current];
+    me.state = state;
+    if (!_setjmp(me.resume)) _longjmp(scheduler, 1);
+}
+
+// A fiber lives on from block to block: starting one is what costs.
+void live() {
+    for (;;) {
+        (*body)();
+        pause(DONE);
+    }
+}
+
+void prepare(Fiber &f) {
+    if (!f.started) {
+        getcontext(&f.context);
+        f.context.uc_stack.ss_sp = f.stack.get();
+        f.context.uc_stack.ss_size = STACK;
+        f.context.uc_link = nullptr;
+        makecontext(&f.context, live, 0);
+    }
+    f.state = READY;
+    f.shuffles = 0;
+}
+
+void run(unsigned i) {
+    current = i;
+    threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y)};
+    if (_setjmp(scheduler)) return;
+    if (fibers[i].started) _longjmp(fibers[i].resume, 1);
+    fibers[i].started = true;
+    setcontext(&fibers[i].context);
+}
+
+// Releases the fibers from first on, if all of them wait at the barrier.
+bool release(State barrier, unsigned first, unsigned end) {
+    for (unsigned i = first; i < end; i++) {
+        if (fibers[i].state != barrier) return false;
+    }
+    for (unsigned i = first; i < end; i++) fibers[i].state = READY;
+    return true;
+}
+
+bool runBlock(unsigned threads) {
+    for (unsigned i = 0; i < threads; i++) prepare(fibers[i]);
+    for (;;) {
+        bool progress = false;
+        unsigned done = 0;
+        for (unsigned i = 0; i < threads; i++) {
+            if (fibers[i].state == READY) {
+                run(i);
+                progress = true;
+            }
+            done += fibers[i].state == DONE;
+        }
+        if (done == threads) return true;
+        for (unsigned w = 0; w < threads; w += WARP) {
+            progress |= release(AT_WARP_BARRIER, w, std::min(w + WARP, threads));
+        }
+        progress |= release(AT_BLOCK_BARRIER, 0, threads);
+        if (!progress) {
+            fprintf(stderr, "emulator: not all threads of block (%u,%u,%u) reach a barrier\n", blockIdx.x, blockIdx.y,
+                    blockIdx.z);
+            for (Fiber &f : fibers) f.started = false; // the stuck ones start afresh
+            return false;
+        }
+    }
+}
+
+} // namespace
+
+void emulatedBlockBarrier() { pause(AT_BLOCK_BARRIER); }
+
+void emulatedWarpBarrier() { pause(AT_WARP_BARRIER); }
+
+float emulatedShuffleXor(float value, int laneMask) {
+    unsigned me = current, slot = fibers[me].shuffles++ % 2;
+    fibers[me].shuffled[slot] = value;
+    pause(AT_WARP_BARRIER);
+    return fibers[me ^ (unsigned) laneMask].shuffled[slot];
+}
+
+bool emulator::runGrid(Shape grid, Shape block, const std::function<void()> &kernel) {
+    gridDim = {grid.x, grid.y, grid.z};
+    blockDim = {block.x, block.y, block.z};
+    unsigned threads = block.x * block.y * block.z;
+    if (fibers.size() < threads) fibers.resize(threads);
+    body = &kernel;
+    for (unsigned z = 0; z < grid.z; z++) {
+        for (unsigned y = 0; y < grid.y; y++) {
+            for (unsigned x = 0; x < grid.x; x++) {
+                blockIdx = {x, y, z};
+                if (!runBlock(threads)) return false;
+            }
+        }
+    }
+    return true;
+}

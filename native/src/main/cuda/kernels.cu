@@ -1,0 +1,563 @@
+// The kernels of obsprop's CUDA backend: all that cuBLAS does not do. One stream runs them one after the other, so no
+// kernel synchronises with another. Contracts (formulas, shapes, aliasing) are those of obsprop.kernel.Kernels.
+//
+// Letters: N rows of activations, K cotangents of each row (cotangent row r pairs with saved row r % N), H heads, G
+// key/value heads, D head width, n width of a row. Strides count elements; the last axis always has stride 1.
+#ifdef __CUDACC__
+#include <cuda_fp16.h>
+#else
+#include "cuda_shim.h"
+#endif
+
+// ---- views
+
+enum Type { F32 = 0, F16 = 1, BF16 = 2, F64 = 3 };
+
+// A view of rank 4 or less, padded with axes of size 1 on the left: a matrix [N,n] uses s2, a [N,H,n] uses s1 and s2.
+struct View {
+    void *data;
+    long long s0, s1, s2;
+    int type;
+    int unused;
+};
+
+__device__ inline float bf16ToFloat(unsigned short bits) { return __uint_as_float((unsigned) bits << 16); }
+
+__device__ inline unsigned short floatToBf16(float x) {
+    unsigned bits = __float_as_uint(x);
+    if (x != x) return (unsigned short) (bits >> 16 | 0x40);
+    return (unsigned short) ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+__device__ inline float load(const View &v, long long at) {
+    switch (v.type) {
+        case F32: return ((const float *) v.data)[at];
+        case F16: return __half2float(((const __half *) v.data)[at]);
+        case BF16: return bf16ToFloat(((const unsigned short *) v.data)[at]);
+        default: return (float) ((const double *) v.data)[at];
+    }
+}
+
+__device__ inline void store(const View &v, long long at, float x) {
+    switch (v.type) {
+        case F32: ((float *) v.data)[at] = x; break;
+        case F16: ((__half *) v.data)[at] = __float2half_rn(x); break;
+        case BF16: ((unsigned short *) v.data)[at] = floatToBf16(x); break;
+        default: ((double *) v.data)[at] = x; break;
+    }
+}
+
+// Row i, head h of activations, which are F32.
+__device__ inline float *row(const View &v, long long i, long long h) {
+    return (float *) v.data + i * v.s1 + h * v.s2;
+}
+
+// Row i of a matrix of activations.
+__device__ inline float *row(const View &v, long long i) { return (float *) v.data + i * v.s2; }
+
+// Offset of the row that this block owns, of a view [.., n1, n2, n].
+__device__ inline long long blockRow(const View &v, int n1, int n2) {
+    long long r = blockIdx.x;
+    return r / n2 / n1 * v.s0 + r / n2 % n1 * v.s1 + r % n2 * v.s2;
+}
+
+__device__ inline void put(float *at, float x, int accumulate) { *at = accumulate ? *at + x : x; }
+
+// ---- reductions
+
+__device__ inline float warpSum(float v) {
+    for (int o = 16; o > 0; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
+    return v;
+}
+
+__device__ inline float warpMax(float v) {
+    for (int o = 16; o > 0; o >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, o));
+    return v;
+}
+
+// The sum over the block, in every thread; blockDim.x is a multiple of 32.
+__device__ inline float blockSum(float v) {
+    __shared__ float partial[32];
+    v = warpSum(v);
+    if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = v;
+    __syncthreads();
+    float sum = 0;
+    for (int w = 0; w < (int) blockDim.x / 32; w++) sum += partial[w];
+    __syncthreads();
+    return sum;
+}
+
+// ---- moving data: a block owns a row of n elements, blocks along y share it
+
+extern "C" __global__ void copy(View from, View to, int n1, int n2, long long n) {
+    long long source = blockRow(from, n1, n2), target = blockRow(to, n1, n2);
+    long long step = (long long) gridDim.y * blockDim.x;
+    for (long long c = (long long) blockIdx.y * blockDim.x + threadIdx.x; c < n; c += step) {
+        if (from.type == F64 && to.type == F64) {
+            ((double *) to.data)[target + c] = ((const double *) from.data)[source + c];
+        } else {
+            store(to, target + c, load(from, source + c));
+        }
+    }
+}
+
+extern "C" __global__ void addScaled(float alpha, View x, View y, int n1, int n2, long long n) {
+    long long source = blockRow(x, n1, n2), target = blockRow(y, n1, n2);
+    long long step = (long long) gridDim.y * blockDim.x;
+    for (long long c = (long long) blockIdx.y * blockDim.x + threadIdx.x; c < n; c += step) {
+        ((float *) y.data)[target + c] += alpha * load(x, source + c);
+    }
+}
+
+extern "C" __global__ void broadcast(View values, View y, int n, int accumulate) {
+    float *to = row(y, blockIdx.x);
+    for (int c = threadIdx.x; c < n; c += blockDim.x) put(to + c, load(values, c), accumulate);
+}
+
+extern "C" __global__ void gather(View table, const int *ids, float scale, View y, int n, int accumulate) {
+    long long from = ids[blockIdx.x] * table.s2;
+    float *to = row(y, blockIdx.x);
+    for (int c = threadIdx.x; c < n; c += blockDim.x) put(to + c, scale * load(table, from + c), accumulate);
+}
+
+// ---- normalisation: a block owns a row; blockIdx.x = i * heads + h
+
+enum NormKind { LAYER = 0, RMS = 1 };
+enum NormRule { EXACT = 0, FROZEN = 1, PAPER = 2, WEIGHT_ONLY = 3, NONE = 4 };
+
+struct Norm {
+    View gain, bias;
+    float epsilon, gainOffset;
+    int kind, heads, n, rows; // rows: N, of the saved values
+};
+
+__device__ inline float gainOf(const Norm &p, int c) { return p.gainOffset + load(p.gain, c); }
+
+extern "C" __global__ void normForward(View x, Norm p, View y, View stats) {
+    long long i = blockIdx.x / p.heads, h = blockIdx.x % p.heads;
+    const float *from = row(x, i, h);
+    float *to = row(y, i, h);
+    float mean = 0;
+    if (p.kind == LAYER) {
+        float sum = 0;
+        for (int c = threadIdx.x; c < p.n; c += blockDim.x) sum += from[c];
+        mean = blockSum(sum) / p.n;
+    }
+    float squares = 0;
+    for (int c = threadIdx.x; c < p.n; c += blockDim.x) squares += (from[c] - mean) * (from[c] - mean);
+    float rstd = 1 / sqrtf(blockSum(squares) / p.n + p.epsilon);
+    for (int c = threadIdx.x; c < p.n; c += blockDim.x) {
+        float bias = p.bias.data ? load(p.bias, c) : 0;
+        to[c] = gainOf(p, c) * ((from[c] - mean) * rstd) + bias;
+    }
+    if (threadIdx.x == 0) {
+        row(stats, i, h)[0] = mean;
+        row(stats, i, h)[1] = rstd;
+    }
+}
+
+// PAPER: sqrt(n) / ||x||
+__device__ inline float paperFactor(const float *x, int n) {
+    float squares = 0;
+    for (int c = threadIdx.x; c < n; c += blockDim.x) squares += x[c] * x[c];
+    return sqrtf((float) n) / sqrtf(blockSum(squares));
+}
+
+// norm: y = g * (x - mean) * rstd + bias
+extern "C" __global__ void normVjp(View dy, View x, View stats, Norm p, int rule, View dx, int accumulate) {
+    long long i = blockIdx.x / p.heads, h = blockIdx.x % p.heads, saved = i % p.rows;
+    const float *from = row(dy, i, h), *at = row(x, saved, h);
+    float *to = row(dx, i, h);
+    float mean = row(stats, saved, h)[0], rstd = row(stats, saved, h)[1];
+    float factor = rule == PAPER ? paperFactor(at, p.n) : rule == EXACT || rule == FROZEN ? rstd : 1;
+    float centre = 0, along = 0;
+    if (p.kind == LAYER && (rule == EXACT || rule == FROZEN)) {
+        float sum = 0;
+        for (int c = threadIdx.x; c < p.n; c += blockDim.x) sum += gainOf(p, c) * from[c];
+        centre = blockSum(sum) / p.n;
+    }
+    if (rule == EXACT) {
+        float sum = 0;
+        for (int c = threadIdx.x; c < p.n; c += blockDim.x) sum += gainOf(p, c) * from[c] * ((at[c] - mean) * rstd);
+        along = blockSum(sum) / p.n;
+    }
+    for (int c = threadIdx.x; c < p.n; c += blockDim.x) {
+        float scaled = rule == NONE ? from[c] : gainOf(p, c) * from[c];
+        float xh = rule == EXACT ? (at[c] - mean) * rstd : 0;
+        put(to + c, factor * (scaled - centre - xh * along), accumulate);
+    }
+}
+
+// ---- elementwise: a block owns a row of n elements
+
+enum Activation { GELU_ERF = 0, GELU_TANH, QUICK_GELU, RELU, RELU_SQUARED, SILU, TANH, SIGMOID, IDENTITY };
+
+__device__ inline float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+
+#define GELU_C 0.7978845608028654f // sqrt(2/pi)
+#define GELU_A 0.044715f
+
+__device__ inline float activate(int f, float x) {
+    switch (f) {
+        case GELU_ERF: return 0.5f * x * erfcf(-0.7071067811865476f * x);
+        case GELU_TANH: return 0.5f * x * (1 + tanhf(GELU_C * (x + GELU_A * x * x * x)));
+        case QUICK_GELU: return x * sigmoid(1.702f * x);
+        case RELU: return fmaxf(x, 0);
+        case RELU_SQUARED: return fmaxf(x, 0) * fmaxf(x, 0);
+        case SILU: return x * sigmoid(x);
+        case TANH: return tanhf(x);
+        case SIGMOID: return sigmoid(x);
+        default: return x;
+    }
+}
+
+__device__ inline float derivative(int f, float x) {
+    switch (f) {
+        case GELU_ERF:
+            return 0.5f * erfcf(-0.7071067811865476f * x) + x * 0.3989422804014327f * expf(-0.5f * x * x);
+        case GELU_TANH: {
+            float t = tanhf(GELU_C * (x + GELU_A * x * x * x));
+            return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * GELU_C * (1 + 3 * GELU_A * x * x);
+        }
+        case QUICK_GELU: {
+            float s = sigmoid(1.702f * x);
+            return s + 1.702f * x * s * (1 - s);
+        }
+        case RELU: return x > 0 ? 1 : 0;
+        case RELU_SQUARED: return 2 * fmaxf(x, 0);
+        case SILU: {
+            float s = sigmoid(x);
+            return s + x * s * (1 - s);
+        }
+        case TANH: {
+            float t = tanhf(x);
+            return 1 - t * t;
+        }
+        case SIGMOID: {
+            float s = sigmoid(x);
+            return s * (1 - s);
+        }
+        default: return 1;
+    }
+}
+
+extern "C" __global__ void activation(int f, View x, View y, int n) {
+    const float *from = row(x, blockIdx.x);
+    float *to = row(y, blockIdx.x);
+    for (int c = threadIdx.x; c < n; c += blockDim.x) to[c] = activate(f, from[c]);
+}
+
+// activation: y = f(x)
+extern "C" __global__ void activationVjp(int f, View dy, View x, View dx, int rows, int n) {
+    const float *from = row(dy, blockIdx.x), *at = row(x, blockIdx.x % rows);
+    float *to = row(dx, blockIdx.x);
+    for (int c = threadIdx.x; c < n; c += blockDim.x) to[c] = derivative(f, at[c]) * from[c];
+}
+
+extern "C" __global__ void gated(int f, View gate, View up, View y, int n) {
+    const float *g = row(gate, blockIdx.x), *u = row(up, blockIdx.x);
+    float *to = row(y, blockIdx.x);
+    for (int c = threadIdx.x; c < n; c += blockDim.x) to[c] = activate(f, g[c]) * u[c];
+}
+
+// gated: y = f(gate) * up
+extern "C" __global__ void gatedVjp(int f, View dy, View gate, View up, View dGate, View dUp, int rows, int n) {
+    const float *from = row(dy, blockIdx.x), *g = row(gate, blockIdx.x % rows), *u = row(up, blockIdx.x % rows);
+    float *toGate = row(dGate, blockIdx.x), *toUp = row(dUp, blockIdx.x);
+    for (int c = threadIdx.x; c < n; c += blockDim.x) {
+        float d = from[c]; // dGate or dUp may be dy
+        toGate[c] = d * u[c] * derivative(f, g[c]);
+        toUp[c] = d * activate(f, g[c]);
+    }
+}
+
+extern "C" __global__ void softCap(float cap, View x, int n) {
+    float *at = row(x, blockIdx.x);
+    for (int c = threadIdx.x; c < n; c += blockDim.x) at[c] = cap * tanhf(at[c] / cap);
+}
+
+// ---- rotary positions: a block owns a row of H heads, each thread a pair
+
+enum RotaryStyle { HALF_SPLIT = 0, INTERLEAVED = 1 };
+
+struct Rotary {
+    View cos, sin;
+    int heads, pairs, rows, style;
+    float direction; // 1 forward, -1 inverse
+};
+
+extern "C" __global__ void rotate(View x, const int *positions, Rotary p) {
+    long long r = blockIdx.x, position = positions[r % p.rows];
+    for (int e = threadIdx.x; e < p.heads * p.pairs; e += blockDim.x) {
+        int i = e % p.pairs;
+        float *head = row(x, r, e / p.pairs);
+        float *first = head + (p.style == HALF_SPLIT ? i : 2 * i);
+        float *second = p.style == HALF_SPLIT ? first + p.pairs : first + 1;
+        float c = load(p.cos, position * p.cos.s2 + i), s = p.direction * load(p.sin, position * p.sin.s2 + i);
+        float a = *first, b = *second;
+        *first = a * c - b * s;
+        *second = a * s + b * c;
+    }
+}
+
+// ---- attention
+//
+// A block of four warps owns ROWS_PER_BLOCK rows (queries; for the key VJP: keys) of one prompt and one head, a warp
+// ROWS of them. The other side passes by in tiles of 32 rows held in shared memory, one for each lane: lane l computes
+// the dot products with row l of the tile, and afterwards owns the coordinates l, l + 32, ... of what is summed.
+
+#define WARPS 4
+#define ROWS 4
+#define ROWS_PER_BLOCK (WARPS * ROWS)
+#define LANES 32
+#define MAX_WIDTH 256
+#define CHUNKS (MAX_WIDTH / LANES)
+
+struct Attention {
+    float scale, cap; // cap 0: none
+    int window, heads, groups, width, rows, cotangents;
+};
+
+// What a block owns: rows first .. first + ROWS_PER_BLOCK - 1, below length, of the prompt whose row 0 is row start.
+struct Part {
+    int start, first, length;
+};
+
+__device__ inline Part partOf(const int *parts) {
+    const int *p = parts + 3 * blockIdx.x;
+    return {p[0], p[1], p[2]};
+}
+
+typedef float Tile[LANES][MAX_WIDTH + 1]; // odd row length: lanes reading a column hit different banks
+
+// Fills the tile with count rows; everything read from or written to shared memory before is settled.
+__device__ inline void stage(Tile tile, const View &v, long long first, int h, int count, int width) {
+    __syncthreads();
+    for (int j = threadIdx.x / LANES; j < count; j += WARPS) {
+        const float *from = row(v, first + j, h);
+        for (int d = threadIdx.x % LANES; d < width; d += LANES) tile[j][d] = from[d];
+    }
+    __syncthreads();
+}
+
+__device__ inline float dot(const float *a, const float *b, int width) {
+    float sum = 0;
+    for (int d = 0; d < width; d++) sum += a[d] * b[d];
+    return sum;
+}
+
+__device__ inline float capped(const Attention &p, float s) { return p.cap > 0 ? p.cap * tanhf(s / p.cap) : s; }
+
+// The derivative of the cap, from the capped score.
+__device__ inline float capSlope(const Attention &p, float s) {
+    return p.cap > 0 ? 1 - s / p.cap * (s / p.cap) : 1;
+}
+
+__device__ inline bool permitted(const Attention &p, int t, int j, int length) {
+    return t < length && j <= t && t - j < p.window;
+}
+
+__device__ inline int firstKey(const Attention &p, int t) { return p.window > t ? 0 : t - p.window + 1; }
+
+// sums[r][c] += sum_j weights[r][j] tile[j][lane + 32 c]
+__device__ inline void accumulateRows(
+        float sums[ROWS][CHUNKS], const float weights[ROWS][LANES], Tile tile, int count, int width) {
+    int lane = threadIdx.x % LANES;
+#pragma unroll 1
+    for (int j = 0; j < count; j++) {
+#pragma unroll
+        for (int c = 0; c < CHUNKS; c++) {
+            if (c * LANES < width) {
+                float value = tile[j][lane + c * LANES];
+#pragma unroll
+                for (int r = 0; r < ROWS; r++) sums[r][c] += weights[r][j] * value;
+            }
+        }
+    }
+}
+
+// to[lane + 32 c] = factor * sums[c]
+__device__ inline void writeRow(float *to, const float sums[CHUNKS], float factor, int width) {
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+        int d = threadIdx.x % LANES + c * LANES;
+        if (d < width) to[d] = factor * sums[c];
+    }
+}
+
+extern "C" __global__ void attention(View q, View k, View v, Attention p, const int *parts, View z, View lse) {
+    __shared__ Tile tile;
+    __shared__ float weights[WARPS][ROWS][LANES];
+    Part part = partOf(parts);
+    int h = blockIdx.y, g = h / (p.heads / p.groups), lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+    int end = min(part.first + ROWS_PER_BLOCK, part.length);
+    float sums[ROWS][CHUNKS] = {}, total[ROWS] = {}, peak[ROWS];
+    for (int r = 0; r < ROWS; r++) peak[r] = -INFINITY;
+    for (int j0 = firstKey(p, part.first); j0 < end; j0 += LANES) {
+        int count = min(LANES, end - j0), j = j0 + lane;
+        stage(tile, k, part.start + j0, g, count, p.width);
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            int t = part.first + warp * ROWS + r;
+            bool sees = permitted(p, t, j, part.length);
+            float s = sees ? capped(p, p.scale * dot(row(q, part.start + t, h), tile[lane], p.width)) : -INFINITY;
+            float newPeak = fmaxf(peak[r], warpMax(s));
+            float shrink = peak[r] == -INFINITY ? 0 : expf(peak[r] - newPeak), weight = sees ? expf(s - newPeak) : 0;
+            peak[r] = newPeak;
+            total[r] = total[r] * shrink + weight;
+            weights[warp][r][lane] = weight;
+#pragma unroll
+            for (int c = 0; c < CHUNKS; c++) sums[r][c] *= shrink;
+        }
+        stage(tile, v, part.start + j0, g, count, p.width);
+        accumulateRows(sums, weights[warp], tile, count, p.width);
+    }
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) {
+        int t = part.first + warp * ROWS + r;
+        float sum = warpSum(total[r]);
+        if (t < part.length) {
+            writeRow(row(z, part.start + t, h), sums[r], 1 / sum, p.width);
+            if (lane == 0) row(lse, part.start + t)[h] = peak[r] + logf(sum);
+        }
+    }
+}
+
+// What one lane knows of a query and a key: the pattern A and the slope of the cap.
+struct Pair {
+    float a, slope;
+};
+
+__device__ inline Pair pairOf(const Attention &p, bool sees, const float *mine, const float *other, const float *lse) {
+    if (!sees) return {0, 0};
+    float s = capped(p, p.scale * dot(mine, other, p.width));
+    return {expf(s - *lse), capSlope(p, s)};
+}
+
+// attention: z[t] = sum_j A[t,j] v[j]. Writes dq and, for attentionVjpKey, delta[t] = sum_j A[t,j] dA[t,j].
+extern "C" __global__ void attentionVjpQuery(
+        View dz, View q, View k, View v, View lse, Attention p, const int *parts, View dq, View delta) {
+    __shared__ Tile tile;
+    __shared__ float weights[WARPS][ROWS][LANES];
+    Part part = partOf(parts);
+    int h = blockIdx.y, g = h / (p.heads / p.groups), lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
+    int end = min(part.first + ROWS_PER_BLOCK, part.length), begin = firstKey(p, part.first);
+    for (int kk = blockIdx.z; kk < p.cotangents; kk += gridDim.z) {
+        long long start = part.start, dStart = (long long) kk * p.rows + part.start;
+        float sums[ROWS][CHUNKS] = {}, mean[ROWS] = {};
+        for (int pass = 0; pass < 2; pass++) {
+            for (int j0 = begin; j0 < end; j0 += LANES) {
+                int count = min(LANES, end - j0), j = j0 + lane;
+                float dA[ROWS];
+                stage(tile, v, start + j0, g, count, p.width);
+#pragma unroll
+                for (int r = 0; r < ROWS; r++) {
+                    int t = part.first + warp * ROWS + r;
+                    bool sees = permitted(p, t, j, part.length);
+                    dA[r] = sees ? dot(row(dz, dStart + t, h), tile[lane], p.width) : 0;
+                }
+                stage(tile, k, start + j0, g, count, p.width);
+#pragma unroll
+                for (int r = 0; r < ROWS; r++) {
+                    int t = part.first + warp * ROWS + r;
+                    bool sees = permitted(p, t, j, part.length);
+                    Pair pair = pairOf(p, sees, row(q, start + t, h), tile[lane], row(lse, start + t) + h);
+                    if (pass == 0) mean[r] += pair.a * dA[r];
+                    else weights[warp][r][lane] = pair.a * (dA[r] - mean[r]) * pair.slope;
+                }
+                if (pass == 1) {
+                    __syncwarp();
+                    accumulateRows(sums, weights[warp], tile, count, p.width);
+                }
+            }
+            if (pass == 0) {
+#pragma unroll
+                for (int r = 0; r < ROWS; r++) mean[r] = warpSum(mean[r]);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            int t = part.first + warp * ROWS + r;
+            if (t < part.length) {
+                writeRow(row(dq, dStart + t, h), sums[r], p.scale, p.width);
+                if (lane == 0) row(delta, dStart + t)[h] = mean[r];
+            }
+        }
+    }
+}
+
+// attention: z[t] = sum_j A[t,j] v[j]. Writes dv and, if not frozen, dk; a block owns keys, the tiles hold queries.
+template <bool FROZEN_PATTERN> // then delta and dk are not touched
+__device__ inline void keyVjp(const View &dz, const View &q, const View &k, const View &v, const View &lse,
+                              const Attention &p, Part part, const View &delta, const View &dk, const View &dv) {
+    __shared__ Tile tile;
+    __shared__ float weights[WARPS][ROWS][LANES];
+    int g = blockIdx.y, lane = threadIdx.x % LANES, warp = threadIdx.x / LANES, perGroup = p.heads / p.groups;
+    int lastKey = min(part.first + ROWS_PER_BLOCK, part.length) - 1;
+    int end = p.window >= part.length - lastKey ? part.length : lastKey + p.window;
+    for (int kk = blockIdx.z; kk < p.cotangents; kk += gridDim.z) {
+        long long start = part.start, dStart = (long long) kk * p.rows + part.start;
+        float sumsK[ROWS][CHUNKS] = {}, sumsV[ROWS][CHUNKS] = {};
+        for (int h = g * perGroup; h < (g + 1) * perGroup; h++) {
+            for (int t0 = part.first; t0 < end; t0 += LANES) {
+                int count = min(LANES, end - t0), t = t0 + lane;
+                Pair pair[ROWS];
+                stage(tile, q, start + t0, h, count, p.width);
+#pragma unroll
+                for (int r = 0; r < ROWS; r++) {
+                    int j = part.first + warp * ROWS + r;
+                    bool sees = t < end && permitted(p, t, j, part.length);
+                    pair[r] = pairOf(p, sees, row(k, start + j, g), tile[lane], row(lse, start + t) + h);
+                    weights[warp][r][lane] = pair[r].a;
+                }
+                stage(tile, dz, dStart + t0, h, count, p.width);
+                accumulateRows(sumsV, weights[warp], tile, count, p.width);
+                if (!FROZEN_PATTERN) {
+#pragma unroll
+                    for (int r = 0; r < ROWS; r++) {
+                        int j = part.first + warp * ROWS + r;
+                        bool sees = t < end && permitted(p, t, j, part.length);
+                        float dA = sees ? dot(row(v, start + j, g), tile[lane], p.width) : 0;
+                        float mean = sees ? row(delta, dStart + t)[h] : 0;
+                        pair[r].a *= (dA - mean) * pair[r].slope;
+                    }
+                    stage(tile, q, start + t0, h, count, p.width);
+#pragma unroll
+                    for (int r = 0; r < ROWS; r++) weights[warp][r][lane] = pair[r].a;
+                    __syncwarp();
+                    accumulateRows(sumsK, weights[warp], tile, count, p.width);
+                }
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            int j = part.first + warp * ROWS + r;
+            if (j < part.length) {
+                writeRow(row(dv, dStart + j, g), sumsV[r], 1, p.width);
+                if (!FROZEN_PATTERN) writeRow(row(dk, dStart + j, g), sumsK[r], p.scale, p.width);
+            }
+        }
+    }
+}
+
+extern "C" __global__ void attentionVjpKey(View dz, View q, View k, View v, View lse, Attention p, const int *parts,
+                                           View delta, View dk, View dv) {
+    keyVjp<false>(dz, q, k, v, lse, p, partOf(parts), delta, dk, dv);
+}
+
+extern "C" __global__ void attentionVjpFrozen(
+        View dz, View q, View k, View v, View lse, Attention p, const int *parts, View dv) {
+    keyVjp<true>(dz, q, k, v, lse, p, partOf(parts), dv, dv, dv);
+}
+
+// A block owns query blockIdx.x of the prompt that starts at row start; blockIdx.y is the head.
+extern "C" __global__ void attentionPattern(
+        View q, View k, View lse, Attention p, int start, int length, View pattern) {
+    int t = blockIdx.x, h = blockIdx.y, g = h / (p.heads / p.groups);
+    float *to = (float *) pattern.data + h * pattern.s1 + t * pattern.s2;
+    const float *mine = row(q, start + t, h);
+    for (int j = threadIdx.x; j < length; j += blockDim.x) {
+        bool sees = permitted(p, t, j, length);
+        to[j] = sees ? pairOf(p, true, mine, row(k, start + j, g), row(lse, start + t) + h).a : 0;
+    }
+}

@@ -1,0 +1,178 @@
+package obsprop.cuda;
+
+import static obsprop.cuda.binding.cuda_driver_h.CUDA_ERROR_OUT_OF_MEMORY;
+import static obsprop.cuda.binding.cuda_driver_h.CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+import static obsprop.cuda.binding.cuda_driver_h.cuCtxSetCurrent;
+import static obsprop.cuda.binding.cuda_driver_h.cuDeviceGetDefaultMemPool;
+import static obsprop.cuda.binding.cuda_driver_h.cuDevicePrimaryCtxRelease_v2;
+import static obsprop.cuda.binding.cuda_driver_h.cuDevicePrimaryCtxRetain;
+import static obsprop.cuda.binding.cuda_driver_h.cuMemAllocAsync;
+import static obsprop.cuda.binding.cuda_driver_h.cuMemFreeAsync;
+import static obsprop.cuda.binding.cuda_driver_h.cuMemGetInfo_v2;
+import static obsprop.cuda.binding.cuda_driver_h.cuMemPoolSetAttribute;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Locale;
+
+/**
+ * An opened CUDA device: its context, its one stream, its kernels, cuBLAS and its memory.
+ *
+ * <p>For one thread at a time; memory may be freed (an arena closed) by any thread. Work is asynchronous: results are
+ * on the host only after {@link CudaStream#synchronize}. Once a kernel has failed, every further call fails too: close
+ * the device.
+ */
+public final class CudaDevice implements AutoCloseable {
+    private final CudaProbe.Present description;
+    private final Arena arena = Arena.ofShared();
+    private final Deque<Runnable> releases = new ArrayDeque<>();
+    private final MemorySegment context;
+    private final CudaStream stream;
+    private final CudaModule module;
+    private final Cublas cublas;
+    private long liveAllocations;
+    private boolean closed;
+
+    private CudaDevice(CudaProbe.Present description) {
+        this.description = description;
+        releases.push(arena::close);
+        try {
+            context = retainContext();
+            makeCurrent();
+            keepFreedMemory();
+            stream = CudaStream.create(this);
+            releases.push(stream::destroy);
+            module = CudaModule.load(arena);
+            releases.push(module::unload);
+            cublas = Cublas.create(this, arena);
+            releases.push(cublas::destroy);
+        } catch (CudaException e) {
+            close();
+            throw e;
+        }
+    }
+
+    static CudaDevice open(CudaProbe.Present description) {
+        return new CudaDevice(description);
+    }
+
+    private MemorySegment retainContext() {
+        int device = description.ordinal();
+        MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
+        Status.driver(cuDevicePrimaryCtxRetain(out, device), "opening " + description.name());
+        releases.push(() -> cuDevicePrimaryCtxRelease_v2(device));
+        return out.get(ValueLayout.ADDRESS, 0);
+    }
+
+    /** Lets the driver's pool keep what is freed: passes allocate the same sizes over and over. */
+    private void keepFreedMemory() {
+        MemorySegment pool = arena.allocate(ValueLayout.ADDRESS);
+        Status.driver(cuDeviceGetDefaultMemPool(pool, description.ordinal()), "finding the memory pool");
+        MemorySegment all = arena.allocateFrom(ValueLayout.JAVA_LONG, -1L);
+        int attribute = CU_MEMPOOL_ATTR_RELEASE_THRESHOLD();
+        Status.driver(cuMemPoolSetAttribute(pool.get(ValueLayout.ADDRESS, 0), attribute, all), "setting up the memory pool");
+    }
+
+    /** The driver keeps one context for each thread; this makes it ours for the calling thread. */
+    void makeCurrent() {
+        Status.driver(cuCtxSetCurrent(context), "entering the CUDA context");
+    }
+
+    public CudaProbe.Present description() {
+        return description;
+    }
+
+    public CudaStream stream() {
+        return stream;
+    }
+
+    public CudaModule module() {
+        return module;
+    }
+
+    public Cublas cublas() {
+        return cublas;
+    }
+
+    /**
+     * Memory of the device, not initialised, as a segment whose address is the device pointer: to slice and to pass on,
+     * never to read or write from Java. It is freed, in stream order, when {@code owner} closes.
+     *
+     * @throws CudaException where there is not enough, with what was asked for and what is free
+     */
+    @SuppressWarnings("restricted") // gives a device pointer the size it was allocated with
+    public synchronized MemorySegment allocate(long bytes, Arena owner) {
+        requireOpen();
+        makeCurrent();
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment out = local.allocate(ValueLayout.JAVA_LONG);
+            int code = cuMemAllocAsync(out, Math.max(bytes, 1), stream.handle());
+            if (code == CUDA_ERROR_OUT_OF_MEMORY()) {
+                throw new CudaException(outOfMemory(bytes));
+            }
+            Status.driver(code, "allocating " + size(bytes) + " on " + description.name());
+            long address = out.get(ValueLayout.JAVA_LONG, 0);
+            liveAllocations++;
+            return MemorySegment.ofAddress(address).reinterpret(bytes, owner, _ -> free(address));
+        }
+    }
+
+    private String outOfMemory(long bytes) {
+        return "out of memory on " + description.name() + ": " + size(bytes) + " asked for, " + size(freeMemory())
+                + " free; use shorter prompts, fewer of them or fewer observables at a time, or --device cpu";
+    }
+
+    /** Bytes not in use by anyone, this device's pool of freed memory apart. */
+    public long freeMemory() {
+        makeCurrent();
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment free = local.allocate(ValueLayout.JAVA_LONG);
+            Status.driver(cuMemGetInfo_v2(free, local.allocate(ValueLayout.JAVA_LONG)), "asking for free memory");
+            return free.get(ValueLayout.JAVA_LONG, 0);
+        }
+    }
+
+    private static String size(long bytes) {
+        return bytes < 1 << 20
+                ? String.format(Locale.ROOT, "%.1f KiB", bytes / (double) (1 << 10))
+                : String.format(Locale.ROOT, "%.1f MiB", bytes / (double) (1 << 20));
+    }
+
+    /**
+     * A status other than success is dropped on purpose: it can only repeat the error that broke the context, which has
+     * been thrown or will be by the next synchronisation, and an arena must close.
+     */
+    private synchronized void free(long address) {
+        liveAllocations--;
+        if (!closed) {
+            cuCtxSetCurrent(context);
+            cuMemFreeAsync(address, stream.handle());
+        }
+    }
+
+    /** Allocations whose arena is still open. */
+    public synchronized long liveAllocations() {
+        return liveAllocations;
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the CUDA device is closed");
+        }
+    }
+
+    /** Releases everything; memory that arenas still hold goes with the context. */
+    @Override
+    public synchronized void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        while (!releases.isEmpty()) {
+            releases.pop().run();
+        }
+    }
+}

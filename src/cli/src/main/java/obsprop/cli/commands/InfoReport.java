@@ -1,0 +1,48 @@
+package obsprop.cli.commands;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import obsprop.cli.output.Json;
+import obsprop.cli.output.Report;
+import obsprop.cli.output.Table;
+import obsprop.cli.output.Table.Column;
+import obsprop.cli.session.MemoryPlan;
+import obsprop.model.ModelConfig;
+
+/** What {@code info} found; sizes in bytes. */
+record InfoReport(
+        String model, ModelConfig config, String tokenizer, long weights, MemoryPlan memory, boolean directEffects,
+        String backend, String reason) implements Report {
+    @Override
+    public JsonNode json() {
+        ObjectNode document = Json.object().put("model", model).put("family", config.family())
+                .put("layers", config.nLayers()).put("heads", config.nHeads()).put("kv_heads", config.nKvHeads())
+                .put("d_model", config.dModel()).put("d_head", config.dHead()).put("d_mlp", config.dMlp())
+                .put("d_vocab", config.dVocab()).put("context", config.maxPositions())
+                .put("tokenizer", tokenizer).put("direct_effects", directEffects);
+        document.putObject("memory").put("weights", weights)
+                .put("per_token", memory.everything()).put("per_token_residuals", memory.residuals());
+        document.putObject("backend").put("name", backend).put("reason", reason);
+        return document;
+    }
+
+    @Override
+    public String text() {
+        Table table = new Table(Column.text("model"), Column.text(model))
+                .row("family", config.family())
+                .row("size", config.nLayers() + " layers, " + config.nHeads() + " heads of " + config.dHead()
+                        + (config.nKvHeads() == config.nHeads() ? "" : " (" + config.nKvHeads() + " for keys and values)")
+                        + ", d_model " + config.dModel() + ", d_mlp " + config.dMlp())
+                .row("vocabulary", config.dVocab() + " tokens, tokenizer " + tokenizer)
+                .row("context", config.maxPositions() + " tokens")
+                .row("weights", Numbers.bytes(weights) + ", mapped, read as needed")
+                .row("a pass", Numbers.bytes(memory.everything()) + " a token with everything kept, "
+                        + Numbers.bytes(memory.residuals()) + " with the residual stream kept and the rest computed again")
+                .row("backend", backend)
+                .row("because", reason);
+        if (!directEffects) {
+            table.row("note", "norms stand on the residual stream: attribution, head patching and paths are not defined");
+        }
+        return table.toString();
+    }
+}

@@ -1,0 +1,55 @@
+package obsprop.cli.session;
+
+import java.lang.foreign.Arena;
+import java.util.List;
+import java.util.stream.Stream;
+import obsprop.kernel.Kernels;
+import obsprop.model.Keep;
+import obsprop.model.Transformer;
+import obsprop.model.layer.Block;
+import obsprop.tensor.Tensor;
+
+/**
+ * What a pass over a prompt takes, in bytes for each token.
+ *
+ * @param everything with all that the VJPs need kept for every layer
+ * @param residuals with the residual stream kept, and one layer's inside, which a VJP computes again
+ */
+public record MemoryPlan(long everything, long residuals) {
+    /** A pass that takes no more than this keeps everything. */
+    private static final long BUDGET = 1L << 30;
+
+    /** The plan for {@code model}. */
+    public static MemoryPlan of(Transformer model) {
+        long stream = (long) model.config().dModel() * model.kernels().activationType().bytes();
+        List<Long> insides = model.blocks().stream().map(block -> inside(model.kernels(), block)).toList();
+        long sites = model.config().nLayers() + 1;
+        return new MemoryPlan(sites * stream + insides.stream().mapToLong(Long::longValue).sum(),
+                (sites + 1) * stream + insides.stream().mapToLong(Long::longValue).max().orElse(0));
+    }
+
+    /** What one block's state takes for one token; parts that are views of others count once. */
+    private static long inside(Kernels kernels, Block block) {
+        try (Arena arena = Arena.ofConfined()) {
+            Block.State state = block.allocate(kernels, arena, 1, Block.Scratch.allocate(kernels, arena, 1, block));
+            var attention = state.attention();
+            var stats = state.stats();
+            return Stream.of(attention.projected(), attention.inputs().q(), attention.inputs().k(), attention.inputs().v(),
+                            attention.inputs().lse(), attention.mixed(), attention.queryStats(), attention.keyStats(),
+                            state.mlp().gate(), state.mlp().up(), state.middle(), state.attentionSum(), state.mlpSum(),
+                            stats.attentionInput(), stats.attentionOutput(), stats.mlpInput(), stats.mlpOutput())
+                    .filter(tensor -> !liesWithin(tensor, attention.projected()) || tensor == attention.projected())
+                    .distinct().mapToLong(tensor -> tensor.elements() * tensor.dtype().bytes()).sum();
+        }
+    }
+
+    private static boolean liesWithin(Tensor part, Tensor whole) {
+        long start = part.segment().address() - whole.segment().address();
+        return start >= 0 && start < whole.elements() * whole.dtype().bytes();
+    }
+
+    /** What a pass over {@code tokens} tokens keeps. */
+    public Keep keep(int tokens) {
+        return everything * tokens <= BUDGET ? Keep.EVERYTHING : Keep.RESIDUALS;
+    }
+}

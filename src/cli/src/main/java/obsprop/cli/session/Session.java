@@ -1,0 +1,54 @@
+package obsprop.cli.session;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import obsprop.backend.Backend;
+import obsprop.cli.UsageException;
+import obsprop.cli.tokens.HuggingFaceVocabulary;
+import obsprop.cli.tokens.Vocabulary;
+import obsprop.model.ModelConfig;
+import obsprop.model.Transformer;
+import obsprop.model.family.ModelLoader;
+
+/**
+ * A model opened for one command.
+ *
+ * @param name the name of its directory, as results give it
+ * @param directory where it lies
+ */
+public record Session(String name, Path directory, Backend backend, Transformer model, Vocabulary vocabulary)
+        implements AutoCloseable {
+    /** Opens the model in {@code directory}, or the demo model. */
+    public static Session open(Optional<Path> directory, Backend.Choice choice) {
+        Path path = directory.orElseThrow(() ->
+                new UsageException("no model given: --model DIR names a Hugging Face model directory"));
+        Backend backend = Backend.select(choice);
+        Transformer model;
+        try {
+            model = ModelLoader.open(path, backend.kernels());
+        } catch (RuntimeException e) {
+            backend.close();
+            throw e;
+        }
+        try {
+            Vocabulary vocabulary = HuggingFaceVocabulary.of(path, model.config().dVocab());
+            return new Session(path.toAbsolutePath().normalize().getFileName().toString(), path, backend, model, vocabulary);
+        } catch (RuntimeException e) {
+            model.close();
+            backend.close();
+            throw e;
+        }
+    }
+
+    /** The sizes of the model. */
+    public ModelConfig config() {
+        return model.config();
+    }
+
+    @Override
+    public void close() {
+        vocabulary.close();
+        model.close();
+        backend.close();
+    }
+}

@@ -1,0 +1,40 @@
+package obsprop.cli.commands;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.stream.Stream;
+import obsprop.cli.Invocation;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class InfoCommandTest {
+    static Stream<String> fixtures() {
+        return Fixture.names();
+    }
+
+    @ParameterizedTest
+    @MethodSource("fixtures")
+    void knowsEveryFamily(String name) {
+        Fixture fixture = Fixture.open(name);
+        JsonNode document = Invocation.of("info", "--json", "--device", "cpu-scalar", "--model", fixture.directory().toString()).json();
+        assertEquals(fixture.expected().tensor("ov_feature").size(0), document.get("layers").asInt());
+        assertEquals(fixture.expected().tensor("ov_feature").size(1), document.get("heads").asInt());
+        assertEquals(fixture.expected().tensor("observable").size(0), document.get("d_vocab").asInt());
+        assertEquals(!name.equals("opt-postnorm"), document.get("direct_effects").asBoolean());
+        assertTrue(document.get("backend").get("reason").asText().contains("cpu-scalar"));
+        JsonNode memory = document.get("memory");
+        assertTrue(memory.get("per_token").asLong() > memory.get("per_token_residuals").asLong());
+        assertTrue(memory.get("weights").asLong() > 0);
+    }
+
+    @Test
+    void speaksToReaders() {
+        Invocation run = Invocation.of("info", "--model", Fixture.open("llama").directory().toString());
+        assertEquals(0, run.code(), run.err());
+        assertTrue(run.out().startsWith("model       llama\nfamily      llama\n"), run.out());
+        assertTrue(run.out().contains("none: there is no "), run.out());
+    }
+}

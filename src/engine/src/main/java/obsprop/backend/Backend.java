@@ -1,0 +1,79 @@
+package obsprop.backend;
+
+import obsprop.cuda.CudaLoader;
+import obsprop.cuda.CudaPrecision;
+import obsprop.cuda.CudaProbe;
+import obsprop.kernel.Kernels;
+import obsprop.kernel.cpu.CpuKernels;
+import obsprop.kernel.cuda.CudaKernels;
+import obsprop.kernel.scalar.ScalarKernels;
+
+/**
+ * What computes, and why it was chosen. To be closed after every model and tensor that uses it.
+ *
+ * @param reason in words, for people
+ */
+public record Backend(Kernels kernels, String reason) implements AutoCloseable {
+    private static final String VECTOR_MODULE = "jdk.incubator.vector";
+
+    /**
+     * What a user may ask for.
+     *
+     * @param threads CPU threads to use, at least 1
+     * @param precision of matrix products on a CUDA device
+     */
+    public record Choice(Device device, int threads, CudaPrecision precision) {
+        /** That device with one CPU thread a core and products in true single precision. */
+        public static Choice of(Device device) {
+            return new Choice(device, Runtime.getRuntime().availableProcessors(), CudaPrecision.FP32);
+        }
+    }
+
+    /** The device that was asked for cannot be used; the message says why and what to do. */
+    public static final class UnavailableException extends RuntimeException {
+        private static final long serialVersionUID = 1;
+
+        UnavailableException(String message) {
+            super(message);
+        }
+    }
+
+    /**
+     * Chooses a backend, once, at start.
+     *
+     * @throws UnavailableException if that device cannot be used here; nothing slower is taken silently instead
+     */
+    public static Backend select(Choice choice) {
+        Device device = choice.device();
+        if (device == Device.CPU_SCALAR) {
+            return new Backend(ScalarKernels.float32(), "asked for with --device cpu-scalar");
+        }
+        if (device == Device.CPU) {
+            return cpu(choice.threads(), "asked for with --device cpu");
+        }
+        return switch (CudaLoader.probe()) {
+            case CudaProbe.Present found -> new Backend(CudaKernels.open(found, choice.precision()),
+                    device == Device.CUDA ? "asked for with --device cuda" : "a CUDA device is present");
+            case CudaProbe.Absent(String reason) when device == Device.CUDA ->
+                throw new UnavailableException("--device cuda: " + reason + "; use --device cpu");
+            case CudaProbe.Absent(String reason) -> cpu(choice.threads(), "no CUDA: " + reason);
+        };
+    }
+
+    private static Backend cpu(int threads, String reason) {
+        if (ModuleLayer.boot().findModule(VECTOR_MODULE).isEmpty()) {
+            throw new UnavailableException("this JVM was started without the Vector API that the CPU backend is made of:"
+                    + " add --add-modules " + VECTOR_MODULE + " to java's options, or ask for the slow --device cpu-scalar");
+        }
+        return new Backend(CpuKernels.create(threads), reason);
+    }
+
+    @Override
+    public void close() {
+        switch (kernels) {
+            case CpuKernels cpu -> cpu.close();
+            case CudaKernels cuda -> cuda.close();
+            default -> { }
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** Chooses what computes: the only package that names all backends. */
+package obsprop.backend;

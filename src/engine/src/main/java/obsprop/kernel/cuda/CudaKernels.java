@@ -1,0 +1,243 @@
+package obsprop.kernel.cuda;
+
+import java.lang.foreign.Arena;
+import java.util.Locale;
+import obsprop.cuda.CudaDevice;
+import obsprop.cuda.CudaPrecision;
+import obsprop.cuda.CudaProbe;
+import obsprop.kernel.Activation;
+import obsprop.kernel.AttentionRule;
+import obsprop.kernel.AttentionSpec;
+import obsprop.kernel.Kernels;
+import obsprop.kernel.NormParameters;
+import obsprop.kernel.NormRule;
+import obsprop.kernel.RotaryStyle;
+import obsprop.kernel.Segments;
+import obsprop.kernel.Transpose;
+import obsprop.kernel.Write;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+
+/**
+ * The kernels on an NVIDIA GPU: products by cuBLAS, all else by {@code kernels.cu}. Every operation is only queued, on
+ * one stream; {@link #copy} to the host waits for its values. Activations are F32. Several threads may call: they take
+ * turns.
+ *
+ * <p>Errors of the device are {@link obsprop.cuda.CudaException}s; that of a kernel shows at the next copy to the host.
+ * To be closed after the arenas of its tensors.
+ */
+public final class CudaKernels implements Kernels, AutoCloseable {
+    private final CudaDevice device;
+    private final CudaPrecision precision;
+    private final Arena arena = Arena.ofShared();
+    private final Launcher launcher;
+    private final Transfers transfers;
+    private final Products products;
+    private final AttentionLaunches attention;
+    private final IntTable ids;
+    private final IntTable positions;
+
+    private CudaKernels(CudaDevice device, CudaPrecision precision) {
+        this.device = device;
+        this.precision = precision;
+        launcher = new Launcher(device, arena);
+        transfers = new Transfers(device, launcher);
+        products = new Products(device, precision, transfers);
+        attention = new AttentionLaunches(device, launcher);
+        ids = new IntTable(device);
+        positions = new IntTable(device);
+    }
+
+    /** Opens the device that was found. */
+    public static CudaKernels open(CudaProbe.Present found, CudaPrecision precision) {
+        return new CudaKernels(found.open(), precision);
+    }
+
+    /** The device underneath, for its memory and its description. */
+    public CudaDevice device() {
+        return device;
+    }
+
+    @Override
+    public synchronized void close() {
+        positions.close();
+        ids.close();
+        attention.close();
+        products.close();
+        transfers.close();
+        arena.close();
+        device.close();
+    }
+
+    @Override
+    public String describe() {
+        return "CUDA: " + device.description().describe() + ", " + precision.name().toLowerCase(Locale.ROOT)
+                + " products by cuBLAS";
+    }
+
+    @Override
+    public DType activationType() {
+        return DType.F32;
+    }
+
+    @Override
+    public synchronized Tensor allocate(Arena owner, int... shape) {
+        Tensor out = transfers.allocate(owner, DType.F32, shape);
+        transfers.zero(out);
+        return out;
+    }
+
+    @Override
+    public synchronized Tensor place(Arena owner, Tensor host) {
+        Tensor out = transfers.allocate(owner, host.dtype(), host.shape());
+        transfers.copy(host, out);
+        return out;
+    }
+
+    @Override
+    public synchronized void copy(Tensor from, Tensor to) {
+        transfers.copy(from, to);
+    }
+
+    @Override
+    public synchronized void zero(Tensor x) {
+        transfers.zero(x);
+    }
+
+    @Override
+    public synchronized void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
+        products.gemm(a, transA, b, transB, c, write);
+    }
+
+    @Override
+    public synchronized void broadcast(Tensor row, Tensor y, Write write) {
+        launcher.begin();
+        launcher.view(row).view(y).arguments().add(y.size(1)).add(flag(write));
+        launcher.rows("broadcast", y.size(0), y.size(1));
+    }
+
+    @Override
+    public synchronized void addScaled(double alpha, Tensor x, Tensor y) {
+        transfers.addScaled((float) alpha, x, y);
+    }
+
+    @Override
+    public synchronized void gather(Tensor table, int[] rows, double scale, Tensor y, Write write) {
+        launcher.begin();
+        launcher.view(table).arguments().add(ids.upload(rows)).add((float) scale);
+        launcher.view(y).arguments().add(y.size(1)).add(flag(write));
+        launcher.rows("gather", rows.length, y.size(1));
+    }
+
+    private static int flag(Write write) {
+        return write == Write.ACCUMULATE ? 1 : 0;
+    }
+
+    @Override
+    public synchronized void norm(Tensor x, NormParameters parameters, Tensor y, Tensor stats) {
+        launcher.begin();
+        launcher.heads(x);
+        norm(parameters, x);
+        launcher.heads(y).heads(stats);
+        launcher.rows("normForward", x.elements() / parameters.width(), parameters.width());
+    }
+
+    @Override
+    public synchronized void normVjp(
+            Tensor dy, Tensor x, Tensor stats, NormParameters parameters, NormRule rule, Tensor dx, Write write) {
+        launcher.begin();
+        launcher.heads(dy).heads(x).heads(stats);
+        norm(parameters, x);
+        launcher.arguments().add(rule.ordinal()); // numbered as in kernels.cu, like the other enums
+        launcher.heads(dx).arguments().add(flag(write));
+        launcher.rows("normVjp", dy.elements() / parameters.width(), parameters.width());
+    }
+
+    /** {@code struct Norm}, for saved values x. */
+    private void norm(NormParameters parameters, Tensor x) {
+        launcher.arguments().struct();
+        launcher.member(parameters.gain());
+        parameters.bias().ifPresentOrElse(launcher::member, launcher::memberAbsent);
+        launcher.arguments()
+                .add((float) parameters.epsilon())
+                .add((float) parameters.gainOffset())
+                .add(parameters.kind().ordinal())
+                .add(x.rank() == 3 ? x.size(1) : 1)
+                .add(parameters.width())
+                .add(x.size(0))
+                .end();
+    }
+
+    @Override
+    public synchronized void rotate(Tensor x, int[] rowPositions, Tensor cos, Tensor sin, RotaryStyle style, boolean inverse) {
+        launcher.begin();
+        launcher.view(x).arguments().add(positions.upload(rowPositions)).struct();
+        launcher.member(cos);
+        launcher.member(sin);
+        launcher.arguments()
+                .add(x.size(1))
+                .add(cos.size(1))
+                .add(rowPositions.length)
+                .add(style.ordinal())
+                .add(inverse ? -1f : 1f)
+                .end();
+        launcher.rows("rotate", x.size(0), x.size(1) * cos.size(1));
+    }
+
+    @Override
+    public synchronized void attention(Tensor q, Tensor k, Tensor v, AttentionSpec spec, Segments segments, Tensor z, Tensor lse) {
+        attention.forward(new AttentionInputs(q, k, v, lse), spec, segments, z);
+    }
+
+    @Override
+    public synchronized void attentionVjp(
+            Tensor dz,
+            AttentionInputs saved,
+            AttentionSpec spec,
+            Segments segments,
+            AttentionRule rule,
+            AttentionCotangents out) {
+        attention.vjp(dz, saved, spec, segments, rule, out);
+    }
+
+    @Override
+    public synchronized void attentionPattern(
+            AttentionInputs saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
+        attention.pattern(saved, spec, segments, prompt, pattern);
+    }
+
+    @Override
+    public synchronized void activation(Activation f, Tensor x, Tensor y) {
+        launcher.begin().add(f.ordinal());
+        launcher.view(x).view(y).arguments().add(x.size(1));
+        launcher.rows("activation", x.size(0), x.size(1));
+    }
+
+    @Override
+    public synchronized void activationVjp(Activation f, Tensor dy, Tensor x, Tensor dx) {
+        launcher.begin().add(f.ordinal());
+        launcher.view(dy).view(x).view(dx).arguments().add(x.size(0)).add(x.size(1));
+        launcher.rows("activationVjp", dy.size(0), x.size(1));
+    }
+
+    @Override
+    public synchronized void gated(Activation f, Tensor gate, Tensor up, Tensor y) {
+        launcher.begin().add(f.ordinal());
+        launcher.view(gate).view(up).view(y).arguments().add(y.size(1));
+        launcher.rows("gated", y.size(0), y.size(1));
+    }
+
+    @Override
+    public synchronized void gatedVjp(Activation f, Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp) {
+        launcher.begin().add(f.ordinal());
+        launcher.view(dy).view(gate).view(up).view(dGate).view(dUp).arguments().add(gate.size(0)).add(gate.size(1));
+        launcher.rows("gatedVjp", dy.size(0), gate.size(1));
+    }
+
+    @Override
+    public synchronized void softCap(double cap, Tensor x) {
+        launcher.begin().add((float) cap);
+        launcher.view(x).arguments().add(x.size(1));
+        launcher.rows("softCap", x.size(0), x.size(1));
+    }
+}

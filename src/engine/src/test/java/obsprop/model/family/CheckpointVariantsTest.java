@@ -1,0 +1,187 @@
+package obsprop.model.family;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.UnaryOperator;
+import obsprop.kernel.Kernels;
+import obsprop.kernel.scalar.ScalarKernels;
+import obsprop.model.ActivationCache;
+import obsprop.model.Transformer;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+import obsprop.tensor.io.FormatException;
+import obsprop.tensor.io.SafetensorsFile;
+import obsprop.tensor.io.SafetensorsWriter;
+import obsprop.testing.Golden;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The forms in which real checkpoints of one model are saved, all made from the golden fixtures. */
+class CheckpointVariantsTest {
+    private static final Kernels KERNELS = ScalarKernels.float64();
+
+    @TempDir
+    Path directory;
+
+    @ParameterizedTest
+    @CsvSource({
+        "gpt2, transformer.", "gpt_neo, transformer.", "gptj, transformer.", "gpt_neox, gpt_neox.", "opt, model.",
+        "llama, model.", "qwen3, model.", "gemma2, model.", "olmo2, model.", "phi, model."
+    })
+    void modelPrefixMayBeMissing(String name, String prefix) {
+        sameLogits(name, rewrite(name, tensors -> renamed(tensors, prefix, ""), UnaryOperator.identity()));
+    }
+
+    @Test
+    void languageModelOfMultimodalWrapper() {
+        Path wrapped = rewrite("gemma3_text", tensors -> {
+            Map<String, Tensor> out = renamed(tensors, "model.", "language_model.model.");
+            out.put("vision_tower.patch.weight", zeros(3, 4));
+            out.put("multi_modal_projector.weight", zeros(2, 2));
+            return out;
+        }, json -> "{\"model_type\":\"gemma3\",\"text_config\":" + json + "}");
+        sameLogits("gemma3_text", wrapped);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "gpt2, transformer.h.0.attn.bias", "gpt2, transformer.h.1.attn.masked_bias",
+        "gpt_neo, transformer.h.0.attn.attention.bias", "gpt_neox, gpt_neox.layers.0.attention.masked_bias",
+        "gpt_neox, gpt_neox.layers.0.attention.rotary_emb.inv_freq", "llama, model.layers.0.self_attn.rotary_emb.inv_freq"
+    })
+    void buffersAreIgnored(String name, String buffer) {
+        sameLogits(name, rewrite(name, tensors -> {
+            tensors.put(buffer, zeros(1, 1));
+            return tensors;
+        }, UnaryOperator.identity()));
+    }
+
+    @Test
+    void tiedHeadMayBeStored() {
+        sameLogits("gpt2", rewrite("gpt2", tensors -> {
+            tensors.put("lm_head.weight", tensors.get("transformer.wte.weight"));
+            return tensors;
+        }, UnaryOperator.identity()));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"llama, BF16", "llama, F16", "gpt2, BF16", "gpt_neox, F16", "gemma, F64"})
+    void weightsKeepTheirType(String name, DType type) {
+        Path narrow = rewrite(name, t -> converted(t, type), UnaryOperator.identity());
+        Path wide = rewrite(name, t -> converted(converted(t, type), DType.F32), UnaryOperator.identity());
+        assertArrayEquals(logits(name, wide), logits(name, narrow));
+    }
+
+    @Test
+    void surplusMissingAndMisshapenTensorsAreNamed() {
+        refused("transformer.h.0.extra", "gpt2", t -> {
+            t.put("transformer.h.0.extra", zeros(1, 1));
+            return t;
+        }, UnaryOperator.identity());
+        refused("transformer.ln_f.bias", "gpt2", t -> {
+            t.remove("transformer.ln_f.bias");
+            return t;
+        }, UnaryOperator.identity());
+        refused("transformer.wpe.weight", "gpt2", t -> {
+            t.put("transformer.wpe.weight", zeros(5, 36));
+            return t;
+        }, UnaryOperator.identity());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {
+        "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0},", "\"quantization_config\":{\"bits\":4},",
+        "\"num_local_experts\":8,", "\"attention_multiplier\":0.5,", "\"clip_qkv\":8.0,", "\"residual_multiplier\":0.2,",
+        "\"hidden_act\":\"snake\","
+    })
+    void settingsThatAreNotUnderstoodAreRefusedByName(String setting) {
+        String key = setting.substring(1, setting.indexOf('"', 1));
+        String expected = key.equals("rope_scaling") ? "rope_type" : key;
+        refused(expected, "llama", UnaryOperator.identity(), json -> "{" + setting
+                + json.replaceAll("\"(hidden_act|rope_parameters)\"\\s*:\\s*(\"[^\"]*\"|\\{[^}]*\\})\\s*,", "").substring(1));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {
+        "\"torch_dtype\":\"float32\",", "\"_attn_implementation_autoset\":true,", "\"attention_probs_dropout_prob\":0.1,",
+        "\"task_specific_params\":{\"text\":{\"do_sample\":true}},", "\"output_hidden_states\":true,", "\"unknown\":3,"
+    })
+    void settingsThatDoNotMatterAreIgnored(String setting) {
+        sameLogits("llama", rewrite("llama", UnaryOperator.identity(), json -> "{" + setting + json.substring(1)));
+    }
+
+    @Test
+    void unknownFamilyIsNamedWithThoseThatAreKnown() {
+        String message = refused("model_type", "llama", UnaryOperator.identity(),
+                json -> json.replace("\"llama\"", "\"mamba\""));
+        assertTrue(message.contains("mamba") && message.contains("gpt_neox"), message);
+    }
+
+    private String refused(
+            String expected, String name, UnaryOperator<Map<String, Tensor>> change, UnaryOperator<String> config) {
+        Path dir = rewrite(name, change, config);
+        String message = assertThrows(FormatException.class, () -> ModelLoader.open(dir, KERNELS)).getMessage();
+        assertTrue(message.contains(expected), message);
+        assertEquals(1, message.lines().count(), message);
+        return message;
+    }
+
+    private void sameLogits(String name, Path variant) {
+        assertArrayEquals(logits(name, Golden.ROOT.resolve(name)), logits(name, variant));
+    }
+
+    private static double[] logits(String name, Path dir) {
+        try (Arena arena = Arena.ofShared();
+                Transformer model = ModelLoader.open(dir, KERNELS);
+                ActivationCache cache = model.forward(Golden.open(name, arena).batch())) {
+            return model.logits(cache, arena).toDoubles();
+        }
+    }
+
+    private Path rewrite(String name, UnaryOperator<Map<String, Tensor>> change, UnaryOperator<String> config) {
+        try (Arena arena = Arena.ofShared()) {
+            Path dir = Files.createTempDirectory(directory, name);
+            Path from = Golden.ROOT.resolve(name);
+            Files.writeString(dir.resolve("config.json"), config.apply(Files.readString(from.resolve("config.json"))));
+            SafetensorsFile file = SafetensorsFile.open(from.resolve("model.safetensors"), arena);
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            file.names().forEach(n -> tensors.put(n, file.tensor(n)));
+            SafetensorsWriter.write(dir.resolve("model.safetensors"), change.apply(tensors), Map.of());
+            return dir;
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    private static Map<String, Tensor> renamed(Map<String, Tensor> tensors, String from, String to) {
+        Map<String, Tensor> out = new LinkedHashMap<>();
+        tensors.forEach((n, t) -> out.put(n.startsWith(from) ? to + n.substring(from.length()) : n, t));
+        return out;
+    }
+
+    private static Map<String, Tensor> converted(Map<String, Tensor> tensors, DType type) {
+        Map<String, Tensor> out = new LinkedHashMap<>();
+        tensors.forEach((n, t) -> {
+            Tensor copy = Tensor.allocate(Arena.ofAuto(), type, t.shape());
+            KERNELS.copy(t, copy);
+            out.put(n, copy);
+        });
+        return out;
+    }
+
+    private static Tensor zeros(int... shape) {
+        return Tensor.allocate(Arena.ofAuto(), DType.F32, shape);
+    }
+}
