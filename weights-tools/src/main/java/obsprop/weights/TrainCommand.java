@@ -39,13 +39,13 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--documents", defaultValue = "200000", description = "of a generated corpus (${DEFAULT-VALUE})")
     private int documents;
 
-    @Option(names = "--steps", defaultValue = "2400", description = "(${DEFAULT-VALUE})")
+    @Option(names = "--steps", defaultValue = "1400", description = "(${DEFAULT-VALUE})")
     private int steps;
 
-    @Option(names = "--batch-tokens", defaultValue = "2048", description = "(${DEFAULT-VALUE})")
+    @Option(names = "--batch-tokens", defaultValue = "1536", description = "(${DEFAULT-VALUE})")
     private int batchTokens;
 
-    @Option(names = "--learning-rate", defaultValue = "2e-3", description = "its peak (${DEFAULT-VALUE})")
+    @Option(names = "--learning-rate", defaultValue = "2.5e-3", description = "its peak (${DEFAULT-VALUE})")
     private double learningRate;
 
     @Option(names = "--warm-up", defaultValue = "100", description = "steps until the peak (${DEFAULT-VALUE})")
