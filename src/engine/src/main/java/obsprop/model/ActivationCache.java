@@ -34,26 +34,43 @@ public final class ActivationCache implements AutoCloseable {
         Kernels kernels = model.kernels();
         int n = segments.rows();
         int d = model.config().dModel();
-        scratch = Block.Scratch.allocate(kernels, arena, n, model.blocks().getFirst());
-        int distinct = keep == Keep.LAST ? Math.min(2, stopLayer + 1) : stopLayer + 1;
-        for (int i = 0; i < distinct; i++) {
-            residuals.add(kernels.allocate(arena, n, d));
+        try {
+            scratch = Block.Scratch.allocate(kernels, arena, n, model.blocks().getFirst());
+            int distinct = keep == Keep.LAST ? Math.min(2, stopLayer + 1) : stopLayer + 1;
+            for (int i = 0; i < distinct; i++) {
+                residuals.add(kernels.allocate(arena, n, d));
+            }
+            int kept = keep == Keep.EVERYTHING ? stopLayer : Math.min(1, stopLayer);
+            for (int i = 0; i < kept; i++) {
+                states.add(model.block(i).allocate(kernels, arena, n, scratch));
+            }
+            discarded = keep == Keep.RESIDUALS ? kernels.allocate(arena, n, d) : kernels.allocate(arena, 0, d);
+        } catch (RuntimeException e) {
+            arena.close();
+            throw e;
         }
-        int kept = keep == Keep.EVERYTHING ? stopLayer : Math.min(1, stopLayer);
-        for (int i = 0; i < kept; i++) {
-            states.add(model.block(i).allocate(kernels, arena, n, scratch));
-        }
-        discarded = keep == Keep.RESIDUALS ? kernels.allocate(arena, n, d) : kernels.allocate(arena, 0, d);
+    }
+
+    /** Sees the residual stream on its way through a pass, whatever the cache keeps. */
+    @FunctionalInterface
+    public interface Listener {
+        /** @param x [N,d], valid during the call */
+        void at(int layer, Point point, Tensor x);
     }
 
     /** Embeds the tokens and runs the blocks up to the stop layer. */
-    void fill(int[] tokens) {
+    void fill(int[] tokens, Listener listener) {
         tokenIds = tokens.clone();
         recomputed = -1;
         Kernels kernels = model.kernels();
         model.embedding().forward(kernels, tokens, segments, slot(0));
+        listener.at(0, Point.INPUT, slot(0));
         for (int l = 0; l < stopLayer; l++) {
             model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
+            if (model.block(l).hasMiddle()) {
+                listener.at(l, Point.MIDDLE, stateSlot(l).middle());
+            }
+            listener.at(l + 1, Point.INPUT, slot(l + 1));
         }
     }
 

@@ -101,17 +101,27 @@ public final class Transformer implements AutoCloseable {
     public ActivationCache forward(Batch batch, Keep keep, int stopLayer) {
         check(batch);
         ActivationCache cache = allocate(batch.segments(), keep, stopLayer);
-        cache.fill(batch.tokenIds());
-        return cache;
+        try {
+            cache.fill(batch.tokenIds(), (layer, point, x) -> {});
+            return cache;
+        } catch (RuntimeException e) {
+            cache.close();
+            throw e;
+        }
     }
 
     /** A forward pass into a cache that {@link #allocate} made for prompts of the same lengths: allocates nothing. */
     public void forward(Batch batch, ActivationCache cache) {
+        forward(batch, cache, (layer, point, x) -> {});
+    }
+
+    /** The same, showing the residual stream at every site up to the stop layer, from the lowest to the deepest. */
+    public void forward(Batch batch, ActivationCache cache, ActivationCache.Listener listener) {
         check(batch);
         if (cache.model() != this || !cache.segments().equals(batch.segments())) {
             throw new IllegalArgumentException("the cache was made for another model or for prompts of other lengths");
         }
-        cache.fill(batch.tokenIds());
+        cache.fill(batch.tokenIds(), listener);
     }
 
     private void check(Batch batch) {

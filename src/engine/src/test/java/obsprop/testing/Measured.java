@@ -25,6 +25,14 @@ public final class Measured implements AutoCloseable {
         largestShare = tolerance > 0 ? Math.max(largestShare, error / tolerance) : largestShare;
     }
 
+    /** Element by element. */
+    public void check(String context, double[] actual, double[] expected, double tolerance) {
+        assertTrue(expected.length == actual.length, what + " " + context + ": number of elements");
+        for (int i = 0; i < expected.length; i++) {
+            check(context + " element " + i, actual[i], expected[i], tolerance);
+        }
+    }
+
     @Override
     public void close() {
         assertTrue(compared > 0, what + ": nothing was compared");

@@ -1,0 +1,2 @@
+/** The tokens that a vector points at. */
+package obsprop.analysis.lens;
