@@ -5,7 +5,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import obsprop.kernel.cpu.CpuKernels;
+import obsprop.backend.Backend;
+import obsprop.backend.Device;
 import obsprop.tensor.io.FormatException;
 import obsprop.weights.checkpoint.ConfigJson;
 import obsprop.weights.corpus.Corpus;
@@ -86,8 +87,10 @@ final class TrainCommand implements Callable<Integer> {
         PrintWriter err = spec.commandLine().getErr();
         Path texts = corpus.orElseGet(this::generated);
         ConfigJson json = config.map(ConfigJson::read).orElseGet(TrainingRun::demoConfig);
-        try (CpuKernels kernels = CpuKernels.create(threads.orElse(Runtime.getRuntime().availableProcessors()))) {
-            new TrainingRun(out, texts, json, options, kernels, line -> {
+        Backend.Choice all = Backend.Choice.of(Device.CPU);
+        Backend.Choice choice = new Backend.Choice(all.device(), threads.orElse(all.threads()), all.precision());
+        try (Backend backend = Backend.select(choice)) {
+            new TrainingRun(out, texts, json, options, backend.kernels(), line -> {
                 if (!quiet) {
                     err.println(line);
                     err.flush();
