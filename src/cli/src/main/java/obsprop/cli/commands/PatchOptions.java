@@ -1,5 +1,9 @@
 package obsprop.cli.commands;
 
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import obsprop.analysis.patching.FinalNorm;
 import obsprop.analysis.patching.PatchMode;
 import obsprop.analysis.patching.Readout;
@@ -26,6 +30,21 @@ final class PatchOptions {
             description = "how many effects, drawn at random, are checked by running the model again in full; 0 for none"
                     + " (default: ${DEFAULT-VALUE})")
     private int checks;
+
+    @Option(names = "--ablate", paramLabel = "HOW", converter = AblationConverter.class,
+            description = "instead of a corrupted prompt: patched components read a residual stream of zero, or the mean over"
+                    + " the prompts of --over")
+    private Optional<Ablation> ablation;
+
+    @Option(names = "--over", paramLabel = "FILE", description = "for --ablate mean: prompts of equal length, one a line")
+    private List<Path> over = new ArrayList<>();
+
+    /** Reads {@code zero} and {@code mean}. */
+    static final class AblationConverter extends WordConverter<Ablation> {
+        AblationConverter() {
+            super(Ablation.values());
+        }
+    }
 
     /** Reads {@code full} and {@code ov-only}. */
     static final class ModeConverter extends WordConverter<PatchMode> {
@@ -54,5 +73,15 @@ final class PatchOptions {
     /** How many effects are checked. */
     int checks() {
         return Math.max(0, checks);
+    }
+
+    /** What stands in for the corrupted prompt, if anything. */
+    Optional<Ablation> ablation() {
+        return ablation;
+    }
+
+    /** The files of prompts to average. */
+    List<Path> over() {
+        return over;
     }
 }
