@@ -32,9 +32,6 @@ import obsprop.propagation.path.Runs;
 
 /** A model with a clean and a corrupted prompt run through it, and one observable. */
 final class PairSession implements AutoCloseable {
-    /** Of the sample that is checked: the same command checks the same effects. */
-    static final long SEED = 1;
-
     private final Session session;
     private final ActivationCache cache;
     private final Optional<SubstituteRun> substitute;

@@ -112,8 +112,8 @@ public final class PatchCommand implements Callable<Report> {
 
     private PatchReport heads(PairSession session) {
         HeadEffects found = HeadPatching.table(session.pair(), session.readout(), options.mode());
-        Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                session.pair(), session.readout(), options.mode(), found, options.checks(), PairSession.SEED));
+        Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
+                session.pair(), session.readout(), options.mode(), found, options.sample()));
         return new PatchReport(session.metadata(), session.observable(), Optional.empty(),
                 found.clean(), found.corrupted(), found.effect(), oracle);
     }
@@ -122,8 +122,8 @@ public final class PatchCommand implements Callable<Report> {
         PathEffect found = PathPatching.effect(session.pair(), session.readout(), options.mode(),
                 path.orElseThrow(), reach);
         FoundPath value = new FoundPath(found.path(), found.effect());
-        Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                session.pair(), session.readout(), options.mode(), reach, List.of(value), 1, PairSession.SEED));
+        Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
+                session.pair(), session.readout(), options.mode(), reach, List.of(value), options.sample()));
         return new PatchReport(session.metadata(), session.observable(), Optional.of(found.path()),
                 found.clean(), found.corrupted(), new double[][] {{found.effect()}}, oracle);
     }

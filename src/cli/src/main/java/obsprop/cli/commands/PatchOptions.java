@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import obsprop.analysis.patching.FinalNorm;
+import obsprop.analysis.patching.OracleAgreement;
 import obsprop.analysis.patching.PatchMode;
 import obsprop.analysis.patching.Readout;
 import obsprop.cli.options.WordConverter;
@@ -70,9 +71,9 @@ final class PatchOptions {
         return new Readout(observable, position, finalNorm);
     }
 
-    /** How many effects are checked. */
-    int checks() {
-        return Math.max(0, checks);
+    /** Which effects are checked: for one question always the same. */
+    OracleAgreement.Sample sample() {
+        return new OracleAgreement.Sample(Math.max(0, checks), 1);
     }
 
     /** What stands in for the corrupted prompt, if anything. */
