@@ -69,9 +69,8 @@ public final class PathsCommand implements Callable<Report> {
         SearchOptions search = new SearchOptions(options.mode(), rank, beam, depth, tail, tokens);
         try (PairSession session = PairSession.open(common, observables, prompts, options)) {
             List<FoundPath> found = PathSearch.run(session.pair(), session.readout(), search);
-            Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                    session.pair(), session.readout(), options.mode(), Reach.NAMED, found, options.checks(),
-                    PairSession.SEED));
+            Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
+                    session.pair(), session.readout(), options.mode(), Reach.NAMED, found, options.sample()));
             oracle.ifPresent(agreement -> PairSession.tell(common, agreement));
             return new PathsReport(session.metadata(), session.observable(), session.values(), found,
                     WordConverter.word(rank), session.cosines(found), oracle);
