@@ -1,4 +1,4 @@
-package obsprop.cli.commands;
+package obsprop.cli.options;
 
 import java.util.Arrays;
 import java.util.Locale;
@@ -7,11 +7,12 @@ import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /** Reads an enum's constants as options spell them: {@code weight-only} for {@code WEIGHT_ONLY}. */
-abstract class Choice<E extends Enum<E>> implements ITypeConverter<E> {
+public abstract class Choice<E extends Enum<E>> implements ITypeConverter<E> {
     private final E[] values;
 
-    Choice(E[] values) {
-        this.values = values;
+    /** For the constants {@code values}. */
+    protected Choice(E[] values) {
+        this.values = values.clone();
     }
 
     @Override
@@ -22,7 +23,8 @@ abstract class Choice<E extends Enum<E>> implements ITypeConverter<E> {
                         + " but was '" + text + "'"));
     }
 
-    static String label(Enum<?> value) {
+    /** The constant as it is written. */
+    public static String label(Enum<?> value) {
         return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 }
