@@ -11,10 +11,10 @@ import obsprop.cli.commands.PathsCommand;
 import obsprop.cli.commands.TraceCommand;
 import obsprop.cli.commands.VectorCommand;
 import obsprop.cli.output.Report;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 /** The root of the command line; each command is one class that returns its report (README.md). */
 @Command(name = "obsprop", mixinStandardHelpOptions = true, versionProvider = Version.class,

@@ -4,8 +4,8 @@ import java.util.Comparator;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import obsprop.cli.output.Table;
 import obsprop.cli.output.Table.Column;
+import obsprop.cli.output.Table;
 
 /** One number a head, for readers: rows are layers. */
 record HeadGrid(double[][] values) {

@@ -4,8 +4,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
-import obsprop.cli.output.Table;
 import obsprop.cli.output.Table.Column;
+import obsprop.cli.output.Table;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.model.ModelConfig;
 

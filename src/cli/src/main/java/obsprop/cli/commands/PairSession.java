@@ -15,6 +15,7 @@ import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.PromptPairOptions;
+import obsprop.cli.options.WordConverter;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.Prompt;
@@ -98,8 +99,8 @@ final class PairSession implements AutoCloseable {
     /** What a file of effects says about itself. */
     Map<String, String> metadata() {
         return new TreeMap<>(Map.of("model", session.name(), "observable", observable.name(),
-                "rule", Choice.label(options.mode()),
-                "final_norm", Choice.label(readout.finalNorm())));
+                "rule", WordConverter.word(options.mode()),
+                "final_norm", WordConverter.word(readout.finalNorm())));
     }
 
     /** The observable on both prompts. */

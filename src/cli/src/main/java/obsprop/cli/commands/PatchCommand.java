@@ -18,6 +18,7 @@ import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptPairOptions;
+import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
@@ -59,7 +60,7 @@ public final class PatchCommand implements Callable<Report> {
     private Optional<Path> out;
 
     /** Reads {@code named} and {@code all}. */
-    static final class ReachConverter extends Choice<Reach> {
+    static final class ReachConverter extends WordConverter<Reach> {
         ReachConverter() {
             super(Reach.values());
         }

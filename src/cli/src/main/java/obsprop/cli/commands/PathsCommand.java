@@ -12,6 +12,7 @@ import obsprop.analysis.search.SearchOptions;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.PromptPairOptions;
+import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.propagation.Path;
 import picocli.CommandLine.Command;
@@ -57,7 +58,7 @@ public final class PathsCommand implements Callable<Report> {
     private PatchOptions options;
 
     /** Reads {@code signed}, {@code absolute} and {@code lowest}. */
-    static final class RankConverter extends Choice<Rank> {
+    static final class RankConverter extends WordConverter<Rank> {
         RankConverter() {
             super(Rank.values());
         }
@@ -73,7 +74,7 @@ public final class PathsCommand implements Callable<Report> {
                     PairSession.SEED));
             oracle.ifPresent(agreement -> PairSession.tell(common, agreement));
             return new PathsReport(session.metadata(), session.observable(), session.values(), found,
-                    Choice.label(rank), session.cosines(found), oracle);
+                    WordConverter.word(rank), session.cosines(found), oracle);
         }
     }
 }

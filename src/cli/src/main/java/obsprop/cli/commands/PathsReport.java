@@ -10,8 +10,8 @@ import obsprop.analysis.patching.FoundPath;
 import obsprop.analysis.patching.OracleAgreement;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
-import obsprop.cli.output.Table;
 import obsprop.cli.output.Table.Column;
+import obsprop.cli.output.Table;
 import obsprop.cli.tokens.ResolvedObservable;
 
 /**
