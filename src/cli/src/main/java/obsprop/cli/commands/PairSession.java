@@ -12,10 +12,10 @@ import obsprop.analysis.runs.CachedRun;
 import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.search.PathAgreement;
 import obsprop.cli.UsageException;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.PromptPairOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.Prompt;
@@ -99,8 +99,8 @@ final class PairSession implements AutoCloseable {
     /** What a file of effects says about itself. */
     Map<String, String> metadata() {
         return new TreeMap<>(Map.of("model", session.name(), "observable", observable.name(),
-                "rule", WordConverter.word(options.mode()),
-                "final_norm", WordConverter.word(readout.finalNorm())));
+                "rule", Choice.label(options.mode()),
+                "final_norm", Choice.label(readout.finalNorm())));
     }
 
     /** The observable on both prompts. */
