@@ -14,10 +14,10 @@ import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.runs.SubstituteRun;
 import obsprop.analysis.search.PathAgreement;
 import obsprop.cli.UsageException;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.PromptPairOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.Prompt;
@@ -116,8 +116,8 @@ final class PairSession implements AutoCloseable {
     static Map<String, String> metadata(Session session, ResolvedObservable observable, PatchOptions options) {
         Readout readout = options.readout(observable.forEngine());
         return new TreeMap<>(Map.of("model", session.name(), "observable", observable.name(),
-                "rule", WordConverter.word(options.mode()),
-                "final_norm", WordConverter.word(readout.finalNorm())));
+                "rule", Choice.label(options.mode()),
+                "final_norm", Choice.label(readout.finalNorm())));
     }
 
     /** The observable on both prompts. */

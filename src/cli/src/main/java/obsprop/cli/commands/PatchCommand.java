@@ -17,11 +17,11 @@ import obsprop.analysis.patching.PathPatching;
 import obsprop.analysis.patching.Reach;
 import obsprop.analysis.runs.PromptPair;
 import obsprop.cli.UsageException;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptPairOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.ResolvedObservable;
@@ -70,7 +70,7 @@ public final class PatchCommand implements Callable<Report> {
     private Optional<Path> out;
 
     /** Reads {@code named} and {@code all}. */
-    static final class ReachConverter extends WordConverter<Reach> {
+    static final class ReachConverter extends Choice<Reach> {
         ReachConverter() {
             super(Reach.values());
         }

@@ -8,7 +8,7 @@ import obsprop.analysis.patching.FinalNorm;
 import obsprop.analysis.patching.OracleAgreement;
 import obsprop.analysis.patching.PatchMode;
 import obsprop.analysis.patching.Readout;
-import obsprop.cli.options.WordConverter;
+import obsprop.cli.options.Choice;
 import obsprop.propagation.Observable;
 import picocli.CommandLine.Option;
 
@@ -48,14 +48,14 @@ final class PatchOptions {
     }
 
     /** Reads {@code full} and {@code ov-only}. */
-    static final class ModeConverter extends WordConverter<PatchMode> {
+    static final class ModeConverter extends Choice<PatchMode> {
         ModeConverter() {
             super(PatchMode.values());
         }
     }
 
     /** Reads {@code on} and {@code off}. */
-    static final class NormConverter extends WordConverter<FinalNorm> {
+    static final class NormConverter extends Choice<FinalNorm> {
         NormConverter() {
             super(FinalNorm.values());
         }
