@@ -19,7 +19,7 @@ struct Fiber {
     std::unique_ptr<char[]> stack{new char[STACK]};
     ucontext_t context; // where it starts; later switches by longjmp are cheap, they leave the signal mask alone
     jmp_buf resume;
-    bool started;
+    bool started = false;
     State state;
     unsigned shuffles;
     float shuffled[2]; // two slots in turn: nobody can be two shuffles ahead of a lane that has yet to read
@@ -30,25 +30,28 @@ jmp_buf scheduler;
 unsigned current;
 const std::function<void()> *body;
 
-void enter() {
-    (*body)();
-    fibers[current].state = DONE;
-    _longjmp(scheduler, 1);
-}
-
 void pause(State state) {
     Fiber &me = fibers[current];
     me.state = state;
     if (!_setjmp(me.resume)) _longjmp(scheduler, 1);
 }
 
-void start(Fiber &f) {
-    getcontext(&f.context);
-    f.context.uc_stack.ss_sp = f.stack.get();
-    f.context.uc_stack.ss_size = STACK;
-    f.context.uc_link = nullptr;
-    makecontext(&f.context, enter, 0);
-    f.started = false;
+// A fiber lives on from block to block: starting one is what costs.
+void live() {
+    for (;;) {
+        (*body)();
+        pause(DONE);
+    }
+}
+
+void prepare(Fiber &f) {
+    if (!f.started) {
+        getcontext(&f.context);
+        f.context.uc_stack.ss_sp = f.stack.get();
+        f.context.uc_stack.ss_size = STACK;
+        f.context.uc_link = nullptr;
+        makecontext(&f.context, live, 0);
+    }
     f.state = READY;
     f.shuffles = 0;
 }
@@ -72,7 +75,7 @@ bool release(State barrier, unsigned first, unsigned end) {
 }
 
 bool runBlock(unsigned threads) {
-    for (unsigned i = 0; i < threads; i++) start(fibers[i]);
+    for (unsigned i = 0; i < threads; i++) prepare(fibers[i]);
     for (;;) {
         bool progress = false;
         unsigned done = 0;
@@ -91,6 +94,7 @@ bool runBlock(unsigned threads) {
         if (!progress) {
             fprintf(stderr, "emulator: not all threads of block (%u,%u,%u) reach a barrier\n", blockIdx.x, blockIdx.y,
                     blockIdx.z);
+            for (Fiber &f : fibers) f.started = false; // the stuck ones start afresh
             return false;
         }
     }

@@ -4,6 +4,7 @@ module obsprop.engine {
     requires jdk.incubator.vector;
     requires com.fasterxml.jackson.core;
 
+    exports obsprop.analysis.attribution;
     exports obsprop.analysis.coupling;
     exports obsprop.analysis.scores;
     exports obsprop.analysis.steering;
@@ -11,8 +12,10 @@ module obsprop.engine {
     exports obsprop.analysis.probes;
     exports obsprop.analysis.norms;
     exports obsprop.analysis.heads;
+    exports obsprop.analysis.patching;
+    exports obsprop.analysis.runs;
+    exports obsprop.analysis.search;
     exports obsprop.analysis.statistics;
-    exports obsprop.analysis;
     exports obsprop.backend;
     exports obsprop.kernel.cpu;
     exports obsprop.kernel.cuda;
@@ -22,6 +25,8 @@ module obsprop.engine {
     exports obsprop.model.io;
     exports obsprop.model.layer;
     exports obsprop.model;
+    exports obsprop.propagation.error;
+    exports obsprop.propagation.path;
     exports obsprop.propagation;
     exports obsprop.tensor.io;
     exports obsprop.tensor;

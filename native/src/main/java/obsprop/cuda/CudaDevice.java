@@ -113,7 +113,7 @@ public final class CudaDevice implements AutoCloseable {
             if (code == CUDA_ERROR_OUT_OF_MEMORY()) {
                 throw new CudaException(outOfMemory(bytes));
             }
-            Status.driver(code, "allocating " + mebibytes(bytes) + " on " + description.name());
+            Status.driver(code, "allocating " + size(bytes) + " on " + description.name());
             long address = out.get(ValueLayout.JAVA_LONG, 0);
             liveAllocations++;
             return MemorySegment.ofAddress(address).reinterpret(bytes, owner, _ -> free(address));
@@ -121,8 +121,7 @@ public final class CudaDevice implements AutoCloseable {
     }
 
     private String outOfMemory(long bytes) {
-        return "out of memory on " + description.name() + ": " + mebibytes(bytes) + " asked for, " + mebibytes(freeMemory())
-                + " of " + mebibytes(description.memoryBytes())
+        return "out of memory on " + description.name() + ": " + size(bytes) + " asked for, " + size(freeMemory())
                 + " free; use shorter prompts, fewer of them or fewer observables at a time, or --device cpu";
     }
 
@@ -136,8 +135,10 @@ public final class CudaDevice implements AutoCloseable {
         }
     }
 
-    private static String mebibytes(long bytes) {
-        return String.format(Locale.ROOT, "%.1f MiB", bytes / (double) (1 << 20));
+    private static String size(long bytes) {
+        return bytes < 1 << 20
+                ? String.format(Locale.ROOT, "%.1f KiB", bytes / (double) (1 << 10))
+                : String.format(Locale.ROOT, "%.1f MiB", bytes / (double) (1 << 20));
     }
 
     /**

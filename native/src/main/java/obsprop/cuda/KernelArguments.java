@@ -3,6 +3,8 @@ package obsprop.cuda;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * The arguments of a launch, in the layout that C gives them. Reused: {@link #clear} starts the next launch. A struct
@@ -14,6 +16,8 @@ public final class KernelArguments {
 
     private final MemorySegment values;
     private final MemorySegment pointers;
+    /** Keeps memory of automatic arenas from being collected between here and the launch. */
+    private final List<MemorySegment> used = new ArrayList<>();
     private int bytes;
     private int count;
     private boolean inStruct;
@@ -28,6 +32,7 @@ public final class KernelArguments {
         bytes = 0;
         count = 0;
         inStruct = false;
+        used.clear();
         return this;
     }
 
@@ -64,6 +69,7 @@ public final class KernelArguments {
 
     /** A pointer to device memory. */
     public KernelArguments add(MemorySegment device) {
+        used.add(device);
         return add(device.address());
     }
 

@@ -84,6 +84,8 @@ final class Libraries {
                     : new Missing(path + " lacks " + symbol + ": too old, or another library");
         } catch (UnsatisfiedLinkError e) {
             return new Missing("cannot load " + path + ": " + e.getMessage());
+        } catch (IllegalCallerException e) {
+            return new Missing("this JVM allows no native code: start it with --enable-native-access");
         }
     }
 
@@ -98,7 +100,7 @@ final class Libraries {
         try {
             Arena arena = Arena.global(); // closing would unload it between here and its use
             return SymbolLookup.libraryLookup(name, arena).find(symbol).flatMap(at -> mappedFile(at.address()));
-        } catch (IllegalArgumentException e) {
+        } catch (IllegalArgumentException | IllegalCallerException e) {
             return Optional.empty();
         }
     }

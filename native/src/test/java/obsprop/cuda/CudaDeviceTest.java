@@ -88,7 +88,7 @@ class CudaDeviceTest {
             emulator.limitMemory(1 << 20);
             device.allocate(1 << 19, arena);
             CudaException e = assertThrows(CudaException.class, () -> device.allocate(1 << 20, arena));
-            assertTrue(e.getMessage().contains("1.0 MiB asked for, 0.5 MiB"), e.getMessage());
+            assertTrue(e.getMessage().contains("1.0 MiB asked for, 512.0 KiB free"), e.getMessage());
             device.allocate(1 << 18, arena);
         }
     }
@@ -131,6 +131,32 @@ class CudaDeviceTest {
             Cublas.Operand a = new Cublas.Operand(beyond, 1, false);
             Cublas.Size size = new Cublas.Size(1, 1, 1);
             assertThrows(CudaException.class, () -> device.cublas().gemm(CudaPrecision.FP32, size, a, a, a, false));
+        }
+    }
+
+    /** The emulator must see a kernel that writes past its memory, or its silence would mean nothing. */
+    @Test
+    void writingPastAnAllocationShows() {
+        Emulator emulator = TestDevice.emulator();
+        try (CudaDevice device = TestDevice.open(); Arena arena = Arena.ofConfined()) {
+            MemorySegment x = upload(device, arena, 1, 2);
+            KernelArguments arguments = new KernelArguments(arena).add(1f);
+            arguments.struct().add(x).add(0L).add(0L).add(3L).add(0).add(0).end().add(3);
+            device.module().function("softCap").launch(device, new CudaFunction.Grid(1, 32), arguments);
+            device.stream().synchronize();
+        }
+        assertEquals(1, emulator.damagedAllocations());
+        emulator.reset();
+    }
+
+    @Test
+    void whatIsNotReleasedIsCounted() {
+        Emulator emulator = TestDevice.emulator();
+        try (CudaDevice device = TestDevice.open(); Arena arena = Arena.ofConfined()) {
+            device.allocate(8, arena);
+            device.allocate(8, arena);
+            assertEquals(2, emulator.liveAllocations());
+            assertEquals(4, emulator.liveObjects(), "context, stream, module, cuBLAS handle");
         }
     }
 

@@ -33,6 +33,7 @@ public final class Main {
         this.line = line
                 .setOut(out).setErr(err)
                 .setExpandAtFiles(false)
+                .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler((e, given) -> misused(e))
                 .setExecutionExceptionHandler((e, command, given) -> failed(e));
         this.out = out;
@@ -43,9 +44,10 @@ public final class Main {
     /** The entry point that the launcher starts. Both streams are UTF-8, whatever the locale, as JSON has to be. */
     public static void main(String[] arguments) {
         endWithLauncher();
-        Main main = new Main(new CommandLine(new Commands()), writer(FileDescriptor.out), writer(FileDescriptor.err),
+        List<String> received = Arguments.received(arguments);
+        Main main = new Main(Commands.line(received), writer(FileDescriptor.out), writer(FileDescriptor.err),
                 "1".equals(System.getenv(DEBUG)));
-        System.exit(main.run(Arguments.received(arguments)));
+        System.exit(main.run(received));
     }
 
     private static PrintWriter writer(FileDescriptor descriptor) {

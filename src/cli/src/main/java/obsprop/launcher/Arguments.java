@@ -8,7 +8,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -54,12 +53,23 @@ public record Arguments(List<String> list) {
 
     /** Whether every character survives the usual way. */
     boolean plain() {
-        return list.stream().allMatch(argument -> argument.chars().allMatch(c -> c >= ' ' && c < 127 && c != '"'));
+        for (String argument : list) {
+            for (int i = 0; i < argument.length(); i++) {
+                char c = argument.charAt(i);
+                if (c < ' ' || c >= 127 || c == '"') {
+                    return false;
+                }
+            }
+        }
+        return true;
     }
 
     /** All of them in one string. */
     String encoded() {
-        return list.stream().map(argument -> URLEncoder.encode(argument, StandardCharsets.UTF_8))
-                .collect(Collectors.joining(SEPARATOR));
+        StringBuilder encoded = new StringBuilder();
+        for (String argument : list) {
+            encoded.append(encoded.isEmpty() ? "" : SEPARATOR).append(URLEncoder.encode(argument, StandardCharsets.UTF_8));
+        }
+        return encoded.toString();
     }
 }

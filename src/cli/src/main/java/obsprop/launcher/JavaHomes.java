@@ -7,19 +7,26 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /**
  * Finds an installed JDK by the {@code release} file in its folder, without starting any {@code java}.
  *
  * <p>What the user has pointed at (the running Java, JAVA_HOME, JDK_HOME, the PATH) goes before what merely lies around;
- * among the latter the oldest that suffices wins, being nearest to what was tested.
+ * among the latter the oldest that suffices wins, being nearest to what was tested. Plain loops, here and in the other
+ * classes of the launcher: the first lambda of a JVM costs tens of milliseconds.
  */
 final class JavaHomes {
+    private static final List<String> FOLDERS = List.of("/usr/lib/jvm", "/usr/lib64/jvm", "/usr/java", "/opt", "/opt/java",
+            "/usr/local", "/Library/Java/JavaVirtualMachines", "/opt/homebrew/opt", "/usr/local/opt");
+    private static final List<String> HOME_FOLDERS = List.of(".sdkman/candidates/java", ".jdks", ".asdf/installs/java",
+            "Library/Java/JavaVirtualMachines");
+    private static final List<String> VENDORS = List.of("Java", "Eclipse Adoptium", "Microsoft", "Zulu", "Amazon Corretto",
+            "BellSoft");
+
     private final Map<String, String> environment;
     private final Path running;
     private final Path userHome;
@@ -32,24 +39,39 @@ final class JavaHomes {
 
     /** The home of a JDK of at least {@code minimum} that has {@code module}; empty where none is found. */
     Optional<Path> find(int minimum, String module) {
-        Optional<Release> named = named().map(Release::read).flatMap(Optional::stream)
-                .filter(release -> release.suits(minimum, module)).findFirst();
-        return named.or(() -> usual().map(Release::read).flatMap(Optional::stream)
-                        .filter(release -> release.suits(minimum, module))
-                        .min(Comparator.comparingInt(Release::feature)))
-                .map(Release::home);
+        for (Path home : named()) {
+            if (Release.read(home).suits(minimum, module)) {
+                return Optional.of(home);
+            }
+        }
+        Optional<Path> oldest = Optional.empty();
+        int feature = Integer.MAX_VALUE;
+        for (Path home : usual()) {
+            Release release = Release.read(home);
+            if (release.suits(minimum, module) && release.feature < feature) {
+                oldest = Optional.of(home);
+                feature = release.feature;
+            }
+        }
+        return oldest;
     }
 
-    private Stream<Path> named() {
+    private List<Path> named() {
         List<Path> homes = new ArrayList<>();
         homes.add(running);
-        for (String variable : List.of("JAVA_HOME", "JDK_HOME")) {
-            path(environment.get(variable)).ifPresent(homes::add);
-        }
+        add(path(environment.get("JAVA_HOME")), homes);
+        add(path(environment.get("JDK_HOME")), homes);
         for (String folder : environment.getOrDefault("PATH", "").split(File.pathSeparator)) {
-            path(folder).flatMap(JavaHomes::homeOfBin).ifPresent(homes::add);
+            Optional<Path> bin = path(folder);
+            add(bin.isEmpty() ? bin : homeOfBin(bin.get()), homes);
         }
-        return homes.stream();
+        return homes;
+    }
+
+    private static void add(Optional<Path> home, List<Path> homes) {
+        if (home.isPresent()) {
+            homes.add(home.get());
+        }
     }
 
     private static Optional<Path> path(String name) {
@@ -66,34 +88,53 @@ final class JavaHomes {
     /** The JDK whose {@code bin} holds the java in {@code folder}, links followed (as in /usr/bin/java). */
     private static Optional<Path> homeOfBin(Path folder) {
         try {
-            return Optional.ofNullable(folder.resolve(javaName()).toRealPath().getParent()).map(Path::getParent);
+            Path bin = folder.resolve(javaName()).toRealPath().getParent();
+            return bin == null ? Optional.empty() : Optional.ofNullable(bin.getParent());
         } catch (IOException e) {
             return Optional.empty();
         }
     }
 
-    private Stream<Path> usual() {
-        List<Path> parents = new ArrayList<>(Stream.of("/usr/lib/jvm", "/usr/lib64/jvm", "/usr/java", "/opt", "/opt/java",
-                "/usr/local", "/Library/Java/JavaVirtualMachines", "/opt/homebrew/opt", "/usr/local/opt").map(Path::of).toList());
-        parents.add(userHome.resolve(".sdkman/candidates/java"));
-        parents.add(userHome.resolve(".jdks"));
-        parents.add(userHome.resolve(".asdf/installs/java"));
-        parents.add(userHome.resolve("Library/Java/JavaVirtualMachines"));
-        path(environment.get("ProgramFiles")).ifPresent(programs -> Stream.of("Java", "Eclipse Adoptium", "Microsoft",
-                "Zulu", "Amazon Corretto", "BellSoft").map(programs::resolve).forEach(parents::add));
-        return parents.stream().flatMap(parent -> children(parent).stream()).flatMap(home -> Stream.of(home,
-                home.resolve("Contents/Home"), home.resolve("libexec/openjdk.jdk/Contents/Home")));
+    private List<Path> usual() {
+        List<Path> homes = new ArrayList<>();
+        for (Path parent : parents()) {
+            for (Path home : children(parent)) {
+                homes.add(home);
+                homes.add(home.resolve("Contents/Home"));
+                homes.add(home.resolve("libexec/openjdk.jdk/Contents/Home"));
+            }
+        }
+        return homes;
+    }
+
+    private List<Path> parents() {
+        List<Path> parents = new ArrayList<>();
+        for (String folder : FOLDERS) {
+            parents.add(Path.of(folder));
+        }
+        for (String folder : HOME_FOLDERS) {
+            parents.add(userHome.resolve(folder));
+        }
+        Optional<Path> programs = path(environment.get("ProgramFiles"));
+        if (programs.isPresent()) {
+            for (String vendor : VENDORS) {
+                parents.add(programs.get().resolve(vendor));
+            }
+        }
+        return parents;
     }
 
     private static List<Path> children(Path parent) {
         List<Path> found = new ArrayList<>();
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(parent)) {
-            entries.forEach(found::add);
+            for (Path entry : entries) {
+                found.add(entry);
+            }
         } catch (IOException e) {
             // A place that this machine does not have, or that may not be read, holds no JDK for us.
             return List.of();
         }
-        found.sort(Comparator.naturalOrder());
+        Collections.sort(found);
         return found;
     }
 
@@ -106,26 +147,29 @@ final class JavaHomes {
         return File.separatorChar == '\\' ? "java.exe" : "java";
     }
 
-    /** What a JDK's {@code release} file says. */
-    private record Release(Path home, int feature, String modules) {
-        static Optional<Release> read(Path home) {
-            if (!Files.isExecutable(executable(home))) {
-                return Optional.empty();
-            }
+    /**
+     * What a JDK's {@code release} file says.
+     *
+     * @param feature 0 where there is no JDK, or nothing is known of it
+     */
+    private record Release(int feature, String modules) {
+        static Release read(Path home) {
             int feature = 0;
             String modules = "";
-            try {
-                for (String line : Files.readAllLines(home.resolve("release"))) {
-                    if (line.startsWith("JAVA_VERSION=")) {
-                        feature = feature(unquoted(line));
-                    } else if (line.startsWith("MODULES=")) {
-                        modules = unquoted(line);
+            if (Files.isExecutable(executable(home))) {
+                try {
+                    for (String line : Files.readAllLines(home.resolve("release"))) {
+                        if (line.startsWith("JAVA_VERSION=")) {
+                            feature = feature(unquoted(line));
+                        } else if (line.startsWith("MODULES=")) {
+                            modules = unquoted(line);
+                        }
                     }
+                } catch (IOException e) {
+                    return new Release(0, "");
                 }
-            } catch (IOException e) {
-                return Optional.empty();
             }
-            return Optional.of(new Release(home, feature, modules));
+            return new Release(feature, modules);
         }
 
         private static String unquoted(String line) {
@@ -143,8 +187,7 @@ final class JavaHomes {
 
         /** Some builds list no modules; they are taken to be complete. */
         boolean suits(int minimum, String module) {
-            return feature >= minimum
-                    && (modules.isEmpty() || List.of(modules.split(" ")).contains(module));
+            return feature >= minimum && (modules.isEmpty() || List.of(modules.split(" ")).contains(module));
         }
     }
 }

@@ -98,7 +98,12 @@ public final class Launcher {
             builder.environment().put("LC_ALL", "C.UTF-8");
         }
         Process child = builder.start();
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> end(child), "end-child"));
+        Runtime.getRuntime().addShutdownHook(new Thread("end-child") {
+            @Override
+            public void run() {
+                end(child);
+            }
+        });
         try {
             new WarningFilter(System.err).copy(child.getErrorStream());
         } catch (IOException e) {

@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.List;
-import picocli.CommandLine;
 
 /** What a command line, run in process, left behind. */
 public record Invocation(int code, String out, String err) {
@@ -14,7 +13,7 @@ public record Invocation(int code, String out, String err) {
     public static Invocation of(String... arguments) {
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
-        int code = new Main(new CommandLine(new Commands()), new PrintWriter(out), new PrintWriter(err), false)
+        int code = new Main(Commands.line(List.of(arguments)), new PrintWriter(out), new PrintWriter(err), false)
                 .run(List.of(arguments));
         return new Invocation(code, out.toString(), err.toString());
     }

@@ -15,7 +15,6 @@ import obsprop.cli.options.CommonOptions;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import org.junit.jupiter.api.Test;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
@@ -123,6 +122,6 @@ class MainTest {
     }
 
     private Main main(Supplier<Report> body, PrintWriter to) {
-        return new Main(new CommandLine(new Commands()).addSubcommand(new Run(body)), to, new PrintWriter(err), false);
+        return new Main(Commands.line(List.of()).addSubcommand(new Run(body)), to, new PrintWriter(err), false);
     }
 }

@@ -34,16 +34,21 @@ public final class ActivationCache implements AutoCloseable {
         Kernels kernels = model.kernels();
         int n = segments.rows();
         int d = model.config().dModel();
-        scratch = Block.Scratch.allocate(kernels, arena, n, model.blocks().getFirst());
-        int distinct = keep == Keep.LAST ? Math.min(2, stopLayer + 1) : stopLayer + 1;
-        for (int i = 0; i < distinct; i++) {
-            residuals.add(kernels.allocate(arena, n, d));
+        try {
+            scratch = Block.Scratch.allocate(kernels, arena, n, model.blocks().getFirst());
+            int distinct = keep == Keep.LAST ? Math.min(2, stopLayer + 1) : stopLayer + 1;
+            for (int i = 0; i < distinct; i++) {
+                residuals.add(kernels.allocate(arena, n, d));
+            }
+            int kept = keep == Keep.EVERYTHING ? stopLayer : Math.min(1, stopLayer);
+            for (int i = 0; i < kept; i++) {
+                states.add(model.block(i).allocate(kernels, arena, n, scratch));
+            }
+            discarded = keep == Keep.RESIDUALS ? kernels.allocate(arena, n, d) : kernels.allocate(arena, 0, d);
+        } catch (RuntimeException e) {
+            arena.close();
+            throw e;
         }
-        int kept = keep == Keep.EVERYTHING ? stopLayer : Math.min(1, stopLayer);
-        for (int i = 0; i < kept; i++) {
-            states.add(model.block(i).allocate(kernels, arena, n, scratch));
-        }
-        discarded = keep == Keep.RESIDUALS ? kernels.allocate(arena, n, d) : kernels.allocate(arena, 0, d);
     }
 
     /** Sees the residual stream on its way through a pass, whatever the cache keeps. */

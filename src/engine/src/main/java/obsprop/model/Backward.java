@@ -36,8 +36,13 @@ public final class Backward implements AutoCloseable {
         this.kernels = cache.model().kernels();
         this.chunk = chunk;
         int rows = Math.multiplyExact(chunk, cache.segments().rows());
-        d = kernels.allocate(arena, rows, cache.model().config().dModel());
-        scratch = Block.Cotangents.allocate(kernels, arena, rows, cache.model().block(0));
+        try {
+            d = kernels.allocate(arena, rows, cache.model().config().dModel());
+            scratch = Block.Cotangents.allocate(kernels, arena, rows, cache.model().block(0));
+        } catch (RuntimeException e) {
+            arena.close();
+            throw e;
+        }
     }
 
     /**

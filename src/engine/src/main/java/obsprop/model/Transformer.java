@@ -101,8 +101,13 @@ public final class Transformer implements AutoCloseable {
     public ActivationCache forward(Batch batch, Keep keep, int stopLayer) {
         check(batch);
         ActivationCache cache = allocate(batch.segments(), keep, stopLayer);
-        cache.fill(batch.tokenIds(), (layer, point, x) -> {});
-        return cache;
+        try {
+            cache.fill(batch.tokenIds(), (layer, point, x) -> {});
+            return cache;
+        } catch (RuntimeException e) {
+            cache.close();
+            throw e;
+        }
     }
 
     /** A forward pass into a cache that {@link #allocate} made for prompts of the same lengths: allocates nothing. */

@@ -6,11 +6,11 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /** Single rows between where the kernels compute and plain arrays. */
-final class HostRows {
+public final class HostRows {
     private HostRows() {}
 
     /** The elements of a contiguous row [1,d] or vector. */
-    static double[] read(Kernels kernels, Tensor row) {
+    public static double[] read(Kernels kernels, Tensor row) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor host = Tensor.allocate(arena, row.dtype(), row.shape());
             kernels.copy(row, host);
@@ -19,7 +19,7 @@ final class HostRows {
     }
 
     /** Sets row [1,d], rounding to its type. */
-    static void write(Kernels kernels, double[] values, Tensor row) {
+    public static void write(Kernels kernels, double[] values, Tensor row) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor host = Tensor.allocate(arena, DType.F64, 1, values.length);
             for (int i = 0; i < values.length; i++) {
@@ -29,7 +29,8 @@ final class HostRows {
         }
     }
 
-    static double dot(double[] a, double[] b) {
+    /** {@code a . b}. */
+    public static double dot(double[] a, double[] b) {
         double sum = 0;
         for (int i = 0; i < a.length; i++) {
             sum += a[i] * b[i];
@@ -37,12 +38,13 @@ final class HostRows {
         return sum;
     }
 
-    static double norm(double[] a) {
+    /** The length of a vector. */
+    public static double norm(double[] a) {
         return Math.sqrt(dot(a, a));
     }
 
     /** {@code a + scale * b}. */
-    static double[] plus(double[] a, double scale, double[] b) {
+    public static double[] plus(double[] a, double scale, double[] b) {
         double[] out = a.clone();
         for (int i = 0; i < a.length; i++) {
             out[i] += scale * b[i];

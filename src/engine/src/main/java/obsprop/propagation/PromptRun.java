@@ -38,13 +38,19 @@ public record PromptRun(ActivationCache cache, int prompt) {
     }
 
     /** Where the component of a step reads the stream of this prompt: [1,d], a view. */
-    Tensor input(Step step) {
+    public Tensor input(Step step) {
         Site site = step.reads(model());
         return residual(site.layer(), site.point(), site.position());
     }
 
+    /** The residual stream at a site, [d], on the host. */
+    public double[] activation(Site site) {
+        Site resolved = site.resolve(model(), length());
+        return HostRows.read(model().kernels(), residual(resolved.layer(), resolved.point(), resolved.position()));
+    }
+
     /** What all heads of a layer write before the norm on their sum, [1,d]; only where there is such a norm. */
-    Tensor attentionSum(int layer, int position) {
+    public Tensor attentionSum(int layer, int position) {
         return cache.state(layer).attentionSum().slice(0, row(position), row(position) + 1);
     }
 }

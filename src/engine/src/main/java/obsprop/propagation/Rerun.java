@@ -30,11 +30,16 @@ public final class Rerun implements AutoCloseable {
         this.kernels = model.kernels();
         this.segments = segments;
         int d = model.config().dModel();
-        streams = new Tensor[] {
-            kernels.allocate(arena, segments.rows(), d), kernels.allocate(arena, segments.rows(), d)
-        };
-        scratch = Block.Scratch.allocate(kernels, arena, segments.rows(), model.block(0));
-        state = model.block(0).allocate(kernels, arena, segments.rows(), scratch);
+        try {
+            streams = new Tensor[] {
+                kernels.allocate(arena, segments.rows(), d), kernels.allocate(arena, segments.rows(), d)
+            };
+            scratch = Block.Scratch.allocate(kernels, arena, segments.rows(), model.block(0));
+            state = model.block(0).allocate(kernels, arena, segments.rows(), scratch);
+        } catch (RuntimeException e) {
+            arena.close();
+            throw e;
+        }
     }
 
     /**

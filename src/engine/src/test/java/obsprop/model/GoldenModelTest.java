@@ -44,13 +44,13 @@ class GoldenModelTest {
                 check(name, kernels, "logits", golden, logits);
                 for (int l = 0; l <= layers; l++) {
                     Tensor expected = golden.tensor("residual").select(1, l);
-                    Agreement.check(label(name, kernels, "residual " + l), expected,
+                    Agreement.check(kernels, label(name, kernels, "residual " + l), expected,
                             cache.residual(l).unflatten(0, b, t), Agreement.GOLDEN);
                 }
                 for (int l = 0; l < layers; l++) {
                     for (int p = 0; p < b; p++) {
                         Tensor expected = golden.tensor("pattern").select(0, p).select(0, l);
-                        Agreement.check(label(name, kernels, "pattern " + l), expected,
+                        Agreement.check(kernels, label(name, kernels, "pattern " + l), expected,
                                 cache.pattern(l, p, arena), Agreement.GOLDEN);
                     }
                 }
@@ -114,7 +114,7 @@ class GoldenModelTest {
     }
 
     private static void check(String name, Kernels kernels, String tensor, Golden golden, Tensor actual) {
-        Agreement.check(label(name, kernels, tensor), golden.tensor(tensor), actual, Agreement.GOLDEN);
+        Agreement.check(kernels, label(name, kernels, tensor), golden.tensor(tensor), actual, Agreement.GOLDEN);
     }
 
     private static String label(String name, Kernels kernels, String what) {

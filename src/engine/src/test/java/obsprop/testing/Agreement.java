@@ -3,6 +3,8 @@ package obsprop.testing;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.Arena;
+import obsprop.kernel.Kernels;
 import obsprop.tensor.Tensor;
 
 /** Comparison with the reference implementation: absolute against max(1, the largest expected value). */
@@ -25,6 +27,13 @@ public final class Agreement {
         double error = difference / largest;
         System.out.printf("%-64s %.1e%n", what, error);
         return error;
+    }
+
+    /** The same for a result that lies where the kernels compute. */
+    public static void check(Kernels kernels, String what, Tensor expected, Tensor actual, double tolerance) {
+        try (Arena arena = Arena.ofConfined()) {
+            check(what, expected, Tensors.onHost(arena, kernels, actual), tolerance);
+        }
     }
 
     public static void check(String what, Tensor expected, Tensor actual, double tolerance) {

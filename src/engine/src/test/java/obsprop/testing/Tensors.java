@@ -3,6 +3,7 @@ package obsprop.testing;
 import java.lang.foreign.Arena;
 import java.util.Random;
 import java.util.function.DoubleSupplier;
+import obsprop.kernel.Kernels;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
@@ -23,6 +24,13 @@ public final class Tensors {
         int[] next = {0};
         fill(tensor, () -> values[next[0]++]);
         return tensor;
+    }
+
+    /** A host copy of what may lie on a device. */
+    public static Tensor onHost(Arena arena, Kernels kernels, Tensor x) {
+        Tensor host = Tensor.allocate(arena, x.dtype(), x.shape());
+        kernels.copy(x, host);
+        return host;
     }
 
     /** Sets every element, in row-major order. */

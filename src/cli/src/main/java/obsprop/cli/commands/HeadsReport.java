@@ -47,27 +47,15 @@ record HeadsReport(String model, String norm, List<ResolvedObservable> observabl
     private ObjectNode json(Pair pair) {
         ObjectNode object = Json.object()
                 .put("from", observables.get(pair.from).name()).put("to", observables.get(pair.to).name());
-        object.set("heads", heads(head -> {
-            ObjectNode node = json(head);
-            putFinite(node, "cosine", table.cosine(head.layer, head.head, pair.from, pair.to));
-            putFinite(node, "coupling", table.coupling(head.layer, head.head, pair.from, pair.to));
-            putFinite(node, "coupling_back", table.coupling(head.layer, head.head, pair.to, pair.from));
-            return node;
-        }));
+        object.set("heads", heads(head -> json(head)
+                .put("cosine", table.cosine(head.layer, head.head, pair.from, pair.to))
+                .put("coupling", table.coupling(head.layer, head.head, pair.from, pair.to))
+                .put("coupling_back", table.coupling(head.layer, head.head, pair.to, pair.from))));
         return object;
     }
 
     private static ObjectNode json(Head head) {
         return Json.object().put("layer", head.layer).put("head", head.head);
-    }
-
-    /** A head that an observable does not reach has no angle: JSON has no NaN. */
-    private static void putFinite(ObjectNode node, String field, double value) {
-        if (Double.isFinite(value)) {
-            node.put(field, value);
-        } else {
-            node.putNull(field);
-        }
     }
 
     private ArrayNode heads(Function<Head, JsonNode> node) {

@@ -29,6 +29,11 @@ public final class PromptOptions {
         return new PromptSource("--prompt", text, "--token-ids", ids).resolve(vocabulary, context, encoder(common));
     }
 
+    /** Whether a prompt is given at all. */
+    public boolean given() {
+        return text.isPresent() || ids.isPresent();
+    }
+
     /** How texts are cut into tokens; tells the user what is left out. */
     PromptSource.Encoder encoder(CommonOptions common) {
         return specialTokens ? Vocabulary::encodeWithSpecialTokens : (vocabulary, prompt) -> {

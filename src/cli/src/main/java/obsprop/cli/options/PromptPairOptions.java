@@ -38,6 +38,11 @@ public final class PromptPairOptions {
         return prompt;
     }
 
+    /** Whether a clean prompt is given at all. */
+    public boolean hasClean() {
+        return clean.given();
+    }
+
     /** Whether a corrupted prompt is given at all. */
     public boolean hasCorrupted() {
         return text.isPresent() || ids.isPresent();

@@ -1,12 +1,16 @@
 package obsprop.cli.output;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.io.StringWriter;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Function;
 
 /** JSON documents, as trees that are built in full before a byte of them is written. */
@@ -28,21 +32,60 @@ public final class Json {
         return array;
     }
 
-    /** Sets {@code field} of {@code object}, to null where the value is not finite: JSON has no NaN. */
-    public static void putFinite(ObjectNode object, String field, double value) {
-        if (Double.isFinite(value)) {
-            object.put(field, value);
-        } else {
-            object.putNull(field);
+    /**
+     * The document in lines, ended by a newline. Written node by node: Jackson's mapper does the same, but takes a
+     * tenth of a second to get ready.
+     */
+    public static String write(JsonNode document) {
+        StringWriter text = new StringWriter();
+        try (JsonGenerator generator = new JsonFactory().createGenerator(text)) {
+            generator.setPrettyPrinter(new DefaultPrettyPrinter());
+            write(document, generator);
+        } catch (IOException e) {
+            throw new IllegalStateException("a JSON tree could not be written", e);
+        }
+        return text.append('\n').toString();
+    }
+
+    private static void write(JsonNode node, JsonGenerator to) throws IOException {
+        switch (node.getNodeType()) {
+            case OBJECT -> {
+                to.writeStartObject();
+                for (Map.Entry<String, JsonNode> property : node.properties()) {
+                    to.writeFieldName(property.getKey());
+                    write(property.getValue(), to);
+                }
+                to.writeEndObject();
+            }
+            case ARRAY -> {
+                to.writeStartArray();
+                for (JsonNode element : node) {
+                    write(element, to);
+                }
+                to.writeEndArray();
+            }
+            case STRING -> to.writeString(node.textValue());
+            case BOOLEAN -> to.writeBoolean(node.booleanValue());
+            case NULL -> to.writeNull();
+            case NUMBER -> number(node, to);
+            default -> throw new IllegalArgumentException("no JSON: " + node.getNodeType());
         }
     }
 
-    /** The document in lines, ended by a newline. */
-    public static String write(JsonNode document) {
-        try {
-            return new JsonMapper().writerWithDefaultPrettyPrinter().writeValueAsString(document) + "\n";
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException("a JSON tree could not be written", e);
+    private static void number(JsonNode node, JsonGenerator to) throws IOException {
+        if (node.isIntegralNumber()) {
+            to.writeNumber(node.longValue());
+        } else {
+            finite(node.doubleValue(), to);
+        }
+    }
+
+    /** JSON has no word for what is not finite. */
+    private static void finite(double value, JsonGenerator to) throws IOException {
+        if (Double.isFinite(value)) {
+            to.writeNumber(value);
+        } else {
+            to.writeNull();
         }
     }
 }

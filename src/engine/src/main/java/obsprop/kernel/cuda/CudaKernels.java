@@ -20,7 +20,8 @@ import obsprop.tensor.Tensor;
 
 /**
  * The kernels on an NVIDIA GPU: products by cuBLAS, all else by {@code kernels.cu}. Every operation is only queued, on
- * one stream; {@link #copy} to the host waits for its values. Activations are F32. For one thread at a time.
+ * one stream; {@link #copy} to the host waits for its values. Activations are F32. Several threads may call: they take
+ * turns.
  *
  * <p>Errors of the device are {@link obsprop.cuda.CudaException}s; that of a kernel shows at the next copy to the host.
  * To be closed after the arenas of its tensors.
@@ -58,7 +59,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void close() {
+    public synchronized void close() {
         positions.close();
         ids.close();
         attention.close();
@@ -80,48 +81,48 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public Tensor allocate(Arena owner, int... shape) {
+    public synchronized Tensor allocate(Arena owner, int... shape) {
         Tensor out = transfers.allocate(owner, DType.F32, shape);
         transfers.zero(out);
         return out;
     }
 
     @Override
-    public Tensor place(Arena owner, Tensor host) {
+    public synchronized Tensor place(Arena owner, Tensor host) {
         Tensor out = transfers.allocate(owner, host.dtype(), host.shape());
         transfers.copy(host, out);
         return out;
     }
 
     @Override
-    public void copy(Tensor from, Tensor to) {
+    public synchronized void copy(Tensor from, Tensor to) {
         transfers.copy(from, to);
     }
 
     @Override
-    public void zero(Tensor x) {
+    public synchronized void zero(Tensor x) {
         transfers.zero(x);
     }
 
     @Override
-    public void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
+    public synchronized void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
         products.gemm(a, transA, b, transB, c, write);
     }
 
     @Override
-    public void broadcast(Tensor row, Tensor y, Write write) {
+    public synchronized void broadcast(Tensor row, Tensor y, Write write) {
         launcher.begin();
         launcher.view(row).view(y).arguments().add(y.size(1)).add(flag(write));
         launcher.rows("broadcast", y.size(0), y.size(1));
     }
 
     @Override
-    public void addScaled(double alpha, Tensor x, Tensor y) {
+    public synchronized void addScaled(double alpha, Tensor x, Tensor y) {
         transfers.addScaled((float) alpha, x, y);
     }
 
     @Override
-    public void gather(Tensor table, int[] rows, double scale, Tensor y, Write write) {
+    public synchronized void gather(Tensor table, int[] rows, double scale, Tensor y, Write write) {
         launcher.begin();
         launcher.view(table).arguments().add(ids.upload(rows)).add((float) scale);
         launcher.view(y).arguments().add(y.size(1)).add(flag(write));
@@ -133,7 +134,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void norm(Tensor x, NormParameters parameters, Tensor y, Tensor stats) {
+    public synchronized void norm(Tensor x, NormParameters parameters, Tensor y, Tensor stats) {
         launcher.begin();
         launcher.heads(x);
         norm(parameters, x);
@@ -142,7 +143,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void normVjp(
+    public synchronized void normVjp(
             Tensor dy, Tensor x, Tensor stats, NormParameters parameters, NormRule rule, Tensor dx, Write write) {
         launcher.begin();
         launcher.heads(dy).heads(x).heads(stats);
@@ -168,7 +169,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void rotate(Tensor x, int[] rowPositions, Tensor cos, Tensor sin, RotaryStyle style, boolean inverse) {
+    public synchronized void rotate(Tensor x, int[] rowPositions, Tensor cos, Tensor sin, RotaryStyle style, boolean inverse) {
         launcher.begin();
         launcher.view(x).arguments().add(positions.upload(rowPositions)).struct();
         launcher.member(cos);
@@ -184,12 +185,12 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void attention(Tensor q, Tensor k, Tensor v, AttentionSpec spec, Segments segments, Tensor z, Tensor lse) {
+    public synchronized void attention(Tensor q, Tensor k, Tensor v, AttentionSpec spec, Segments segments, Tensor z, Tensor lse) {
         attention.forward(new AttentionInputs(q, k, v, lse), spec, segments, z);
     }
 
     @Override
-    public void attentionVjp(
+    public synchronized void attentionVjp(
             Tensor dz,
             AttentionInputs saved,
             AttentionSpec spec,
@@ -200,41 +201,41 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void attentionPattern(
+    public synchronized void attentionPattern(
             AttentionInputs saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
         attention.pattern(saved, spec, segments, prompt, pattern);
     }
 
     @Override
-    public void activation(Activation f, Tensor x, Tensor y) {
+    public synchronized void activation(Activation f, Tensor x, Tensor y) {
         launcher.begin().add(f.ordinal());
         launcher.view(x).view(y).arguments().add(x.size(1));
         launcher.rows("activation", x.size(0), x.size(1));
     }
 
     @Override
-    public void activationVjp(Activation f, Tensor dy, Tensor x, Tensor dx) {
+    public synchronized void activationVjp(Activation f, Tensor dy, Tensor x, Tensor dx) {
         launcher.begin().add(f.ordinal());
         launcher.view(dy).view(x).view(dx).arguments().add(x.size(0)).add(x.size(1));
         launcher.rows("activationVjp", dy.size(0), x.size(1));
     }
 
     @Override
-    public void gated(Activation f, Tensor gate, Tensor up, Tensor y) {
+    public synchronized void gated(Activation f, Tensor gate, Tensor up, Tensor y) {
         launcher.begin().add(f.ordinal());
         launcher.view(gate).view(up).view(y).arguments().add(y.size(1));
         launcher.rows("gated", y.size(0), y.size(1));
     }
 
     @Override
-    public void gatedVjp(Activation f, Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp) {
+    public synchronized void gatedVjp(Activation f, Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp) {
         launcher.begin().add(f.ordinal());
         launcher.view(dy).view(gate).view(up).view(dGate).view(dUp).arguments().add(gate.size(0)).add(gate.size(1));
         launcher.rows("gatedVjp", dy.size(0), gate.size(1));
     }
 
     @Override
-    public void softCap(double cap, Tensor x) {
+    public synchronized void softCap(double cap, Tensor x) {
         launcher.begin().add((float) cap);
         launcher.view(x).arguments().add(x.size(1));
         launcher.rows("softCap", x.size(0), x.size(1));

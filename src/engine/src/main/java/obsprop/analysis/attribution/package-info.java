@@ -1,0 +1,2 @@
+/** Direct attribution: what each component contributes, in parts that add up. */
+package obsprop.analysis.attribution;

@@ -1,0 +1,40 @@
+package obsprop.analysis.runs;
+
+import java.lang.foreign.Arena;
+import obsprop.kernel.Kernels;
+import obsprop.kernel.Transpose;
+import obsprop.kernel.Write;
+import obsprop.propagation.HostRows;
+import obsprop.tensor.Tensor;
+
+/** Small results brought to the host. */
+public final class Rows {
+    private Rows() {}
+
+    /** {@code x[r] . y[i]} as [R][K], for x [R,d] and y [K,d]. */
+    public static double[][] products(Kernels kernels, Tensor x, Tensor y) {
+        try (Arena arena = Arena.ofShared()) {
+            Tensor products = kernels.allocate(arena, x.size(0), y.size(0));
+            kernels.gemm(x, Transpose.NO, y, Transpose.YES, products, Write.OVERWRITE);
+            return matrix(kernels, products);
+        }
+    }
+
+    /** The elements of x [R,n] as doubles. */
+    public static double[][] matrix(Kernels kernels, Tensor x) {
+        try (Arena arena = Arena.ofShared()) {
+            Tensor host = Tensor.allocate(arena, x.dtype(), x.shape());
+            kernels.copy(x, host);
+            double[][] rows = new double[x.size(0)][];
+            for (int r = 0; r < rows.length; r++) {
+                rows[r] = host.select(0, r).toDoubles();
+            }
+            return rows;
+        }
+    }
+
+    /** {@code x . row}, for x [1,n] and a row [n] or [1,n] of any real type. */
+    public static double dot(Kernels kernels, Tensor x, Tensor row) {
+        return HostRows.dot(HostRows.read(kernels, x), HostRows.read(kernels, row));
+    }
+}

@@ -1,0 +1,31 @@
+package obsprop.analysis.runs;
+
+import obsprop.kernel.Kernels;
+import obsprop.model.Point;
+import obsprop.model.Transformer;
+import obsprop.tensor.Tensor;
+
+/**
+ * One prompt of T tokens as patching sees it: the residual stream that each component reads, and what its attention
+ * heads make of it. Either a forward pass ({@link CachedRun}) or a stream put in its place ({@link SubstituteRun}).
+ */
+public sealed interface Run permits CachedRun, SubstituteRun {
+    Transformer model();
+
+    /** T, the number of tokens. */
+    int length();
+
+    /** The residual stream [T,d] at a point of a layer. */
+    Tensor residual(int layer, Point point);
+
+    /** What the heads of a layer make of the residual stream; valid until another layer is asked for. */
+    Heads heads(int layer);
+
+    /**
+     * Attention of one layer over one prompt.
+     *
+     * @param inputs q, k, v and lse of the prompt's T rows
+     * @param mixed [T, H D], the heads' weighted values
+     */
+    record Heads(Kernels.AttentionInputs inputs, Tensor mixed) {}
+}

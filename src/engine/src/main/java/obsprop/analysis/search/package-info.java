@@ -1,0 +1,2 @@
+/** Search for the paths that matter. */
+package obsprop.analysis.search;

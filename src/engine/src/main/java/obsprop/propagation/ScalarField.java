@@ -1,8 +1,0 @@
-package obsprop.propagation;
-
-/** A number for every point of R^d, with its gradient. */
-interface ScalarField {
-    double value(double[] x);
-
-    double[] gradient(double[] x);
-}
