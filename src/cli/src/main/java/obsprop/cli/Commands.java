@@ -10,6 +10,12 @@ import obsprop.cli.commands.PatchCommand;
 import obsprop.cli.commands.PathsCommand;
 import obsprop.cli.commands.TraceCommand;
 import obsprop.cli.commands.VectorCommand;
+import obsprop.cli.commands.measure.CompareCommand;
+import obsprop.cli.commands.measure.LensCommand;
+import obsprop.cli.commands.measure.NormsCommand;
+import obsprop.cli.commands.measure.ProbeCommand;
+import obsprop.cli.commands.measure.ScoreCommand;
+import obsprop.cli.commands.measure.SteerCommand;
 import obsprop.cli.output.Report;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -29,6 +35,12 @@ final class Commands implements Runnable {
             new Entry("attribute", AttributeCommand::new),
             new Entry("patch", PatchCommand::new),
             new Entry("paths", PathsCommand::new),
+            new Entry("compare", CompareCommand::new),
+            new Entry("score", ScoreCommand::new),
+            new Entry("steer", SteerCommand::new),
+            new Entry("lens", LensCommand::new),
+            new Entry("probe", ProbeCommand::new),
+            new Entry("norms", NormsCommand::new),
             new Entry("info", InfoCommand::new));
 
     /** A command by the name that its annotation gives it too. */

@@ -3,24 +3,24 @@ package obsprop.cli.commands;
 import java.util.Locale;
 
 /** Numbers for readers, the same in every locale. */
-final class Numbers {
+public final class Numbers {
     private static final String[] UNITS = {"bytes", "KiB", "MiB", "GiB", "TiB"};
 
     private Numbers() {
     }
 
     /** With four decimals. */
-    static String fixed(double value) {
+    public static String fixed(double value) {
         return String.format(Locale.ROOT, "%.4f", value);
     }
 
     /** As short as is exact: 1 and not 1.0. */
-    static String plain(double value) {
+    public static String plain(double value) {
         return value == Math.rint(value) && Math.abs(value) < 1e15 ? Long.toString((long) value) : Double.toString(value);
     }
 
     /** A size in the unit that suits it. */
-    static String bytes(long size) {
+    public static String bytes(long size) {
         int unit = 0;
         double value = size;
         while (value >= 1024 && unit < UNITS.length - 1) {

@@ -8,12 +8,12 @@ import obsprop.cli.output.Table;
 import obsprop.cli.tokens.ResolvedObservable;
 
 /** How every command shows what an observable was taken to mean. */
-final class ObservableView {
+public final class ObservableView {
     private ObservableView() {
     }
 
     /** {@code name} and {@code tokens}. */
-    static ObjectNode json(ResolvedObservable observable) {
+    public static ObjectNode json(ResolvedObservable observable) {
         ObjectNode object = Json.object().put("name", observable.name());
         object.set("tokens", Json.array(observable.tokens(), token ->
                 Json.object().put("id", token.id()).put("text", token.text()).put("weight", token.weight())));
@@ -21,7 +21,7 @@ final class ObservableView {
     }
 
     /** The table of token, id and weight of each. */
-    static String text(List<ResolvedObservable> observables) {
+    public static String text(List<ResolvedObservable> observables) {
         Table table = new Table(Column.text("observable"), Column.text("token"), Column.number("id"), Column.number("weight"));
         for (ResolvedObservable observable : observables) {
             String name = observable.name();

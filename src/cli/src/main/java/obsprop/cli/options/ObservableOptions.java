@@ -23,6 +23,11 @@ public final class ObservableOptions {
     @Option(names = "--minus", paramLabel = "TOKEN", description = "the same with weight -1; repeatable")
     private List<String> minus = new ArrayList<>();
 
+    /** Whether there is any. */
+    public boolean given() {
+        return !(specs.isEmpty() && plus.isEmpty() && minus.isEmpty());
+    }
+
     /**
      * All observables in the order given, the one of {@code --plus} and {@code --minus} last.
      *

@@ -85,13 +85,14 @@ public final class NormErrors {
 
     private List<Point> points(int number, Group group, Observable n) {
         List<Point> points = new ArrayList<>();
-        Batch batch = Batch.of(group.prompts());
-        try (Arena arena = Arena.ofShared();
-                ActivationCache cache = model.forward(batch, Keep.LAST, model.config().nLayers())) {
-            Tensor residual = cache.residual(model.config().nLayers());
-            for (int b = 0; b < batch.segments().count(); b++) {
-                int row = batch.segments().start(b + 1) - 1;
-                points.add(point(number, residual.slice(0, row, row + 1), n, arena));
+        for (Batch batch : Batches.of(group.prompts())) {
+            try (Arena arena = Arena.ofShared();
+                    ActivationCache cache = model.forward(batch, Keep.LAST, model.config().nLayers())) {
+                Tensor residual = cache.residual(model.config().nLayers());
+                for (int b = 0; b < batch.segments().count(); b++) {
+                    int row = batch.segments().start(b + 1) - 1;
+                    points.add(point(number, residual.slice(0, row, row + 1), n, arena));
+                }
             }
         }
         return points;

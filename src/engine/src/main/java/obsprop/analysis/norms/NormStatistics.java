@@ -21,23 +21,31 @@ import obsprop.tensor.Tensor;
 public final class NormStatistics {
     private final Transformer model;
     private final Kernels kernels;
-    private final List<NormInput> inputs = new ArrayList<>();
+    /** Of the norms, which is the next one to act. */
+    private int next;
+    private final List<Lengths> norms = new ArrayList<>();
+
+    /** One norm and the lengths of what it read. */
+    private record Lengths(int layer, NormSite site, NormParameters parameters, Moments moments) {}
 
     private NormStatistics(Transformer model) {
         this.model = model;
         this.kernels = model.kernels();
     }
 
-    /** One forward pass; the norms in the order in which they act. */
-    public static List<NormInput> of(Transformer model, Batch batch) {
+    /** Over all tokens of some prompts; the norms in the order in which they act. */
+    public static List<NormInput> of(Transformer model, List<int[]> prompts) {
         NormStatistics statistics = new NormStatistics(model);
-        try (ActivationCache cache = model.forward(batch, Keep.RESIDUALS, model.config().nLayers())) {
-            for (int l = 0; l < model.config().nLayers(); l++) {
-                statistics.block(model.block(l), cache.state(l).stats());
+        for (Batch batch : Batches.of(prompts)) {
+            statistics.next = 0;
+            try (ActivationCache cache = model.forward(batch, Keep.RESIDUALS, model.config().nLayers())) {
+                for (int l = 0; l < model.config().nLayers(); l++) {
+                    statistics.block(model.block(l), cache.state(l).stats());
+                }
+                statistics.finalNorm(cache.residual(model.config().nLayers()));
             }
-            statistics.finalNorm(cache.residual(model.config().nLayers()));
         }
-        return List.copyOf(statistics.inputs);
+        return statistics.norms.stream().map(statistics::result).toList();
     }
 
     private void block(Block block, Block.Stats stats) {
@@ -62,16 +70,23 @@ public final class NormStatistics {
 
     private void add(int layer, NormSite site, Norm norm, Tensor stats) {
         if (norm instanceof Norm.Normalise(NormParameters parameters)) {
-            Moments lengths = new Moments();
+            if (next == norms.size()) {
+                norms.add(new Lengths(layer, site, parameters, new Moments()));
+            }
+            Moments moments = norms.get(next++).moments;
             try (Arena arena = Arena.ofShared()) {
                 Tensor host = Tensor.allocate(arena, stats.dtype(), stats.shape());
                 kernels.copy(stats, host);
                 for (int row = 0; row < host.size(0); row++) {
-                    lengths.add(length(host.get(row, 0), host.get(row, 1), parameters), 0);
+                    moments.add(length(host.get(row, 0), host.get(row, 1), parameters), 0);
                 }
             }
-            inputs.add(new NormInput(layer, site, lengths.meanX(), lengths.deviationX(), gain(parameters)));
         }
+    }
+
+    private NormInput result(Lengths lengths) {
+        return new NormInput(lengths.layer, lengths.site, lengths.moments.meanX(), lengths.moments.deviationX(),
+                gain(lengths.parameters));
     }
 
     /** ||x|| from what the norm saved: {@code ||x||^2 = n (1/rstd^2 - epsilon + mean^2)}. */

@@ -3,6 +3,8 @@ package obsprop.analysis.steering;
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 import obsprop.analysis.scores.ScoredVector;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Segments;
@@ -110,20 +112,27 @@ public final class Steering implements AutoCloseable {
      * @throws IllegalArgumentException if the prompt has no such token
      */
     public Outcome steer(Edit edit, List<Integer> positions) {
+        return steer(positions.stream().distinct().collect(Collectors.toMap(p -> p, p -> edit)));
+    }
+
+    /**
+     * The same with an edit of its own for each token.
+     *
+     * @param edits by position, from 0
+     */
+    public Outcome steer(Map<Integer, Edit> edits) {
         double[] scores = scores();
-        for (int position : positions) {
+        for (int position : edits.keySet()) {
             if (position < 0 || position >= scores.length) {
                 throw new IllegalArgumentException(
                         "there is no token at position " + position + " in a prompt of " + scores.length);
             }
         }
         double square = Arrays.stream(y).map(v -> v * v).sum();
-        Tensor steered = rerun.run(clean, vector.layer(), vector.point(), x -> {
-            for (int position : positions) {
-                double factor = (edit.newScore(scores[position], square) - scores[position]) / square;
-                kernels.addScaled(factor, direction, x.slice(0, position, position + 1));
-            }
-        });
+        Tensor steered = rerun.run(clean, vector.layer(), vector.point(), x -> edits.forEach((position, edit) -> {
+            double factor = (edit.newScore(scores[position], square) - scores[position]) / square;
+            kernels.addScaled(factor, direction, x.slice(0, position, position + 1));
+        }));
         Distribution after = distribution(steered);
         return new Outcome(before, after, before.divergenceTo(after));
     }

@@ -36,8 +36,8 @@ class NormsTest {
     @MethodSource("fixtures")
     void lengthsAreThoseOfTheStreamWhereTheNormsRead(String name) {
         try (Transformer model = ModelLoader.open(Golden.ROOT.resolve(name), ScalarKernels.float64())) {
-            Batch batch = batch(model, 1);
-            List<NormInput> inputs = NormStatistics.of(model, batch);
+            Batch batch = Batch.of(prompts(model, 1));
+            List<NormInput> inputs = NormStatistics.of(model, prompts(model, 1));
             assertTrue(inputs.size() >= model.config().nLayers(), inputs.toString());
             if (!model.hasDirectEffects()) {
                 return;
@@ -60,10 +60,6 @@ class NormsTest {
 
     private static double meanLength(Tensor x) {
         return IntStream.range(0, x.size(0)).mapToDouble(i -> Vectors.norm(x.select(0, i).toDoubles())).average().orElseThrow();
-    }
-
-    private static Batch batch(Transformer model, int seed) {
-        return Batch.of(prompts(model, seed));
     }
 
     private static List<int[]> prompts(Transformer model, int seed) {

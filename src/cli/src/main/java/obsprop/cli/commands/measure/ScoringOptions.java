@@ -1,0 +1,74 @@
+package obsprop.cli.commands.measure;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import obsprop.analysis.scores.PairScores;
+import obsprop.analysis.scores.ScoreOptions;
+import obsprop.analysis.scores.ScoreRun;
+import obsprop.analysis.scores.ScoreState;
+import obsprop.cli.UsageException;
+import obsprop.cli.options.CommonOptions;
+import obsprop.cli.options.NamedVector;
+import obsprop.cli.options.OutputFile;
+import obsprop.cli.options.TextOptions;
+import obsprop.cli.output.Progress;
+import obsprop.cli.session.Session;
+import obsprop.cli.texts.Texts;
+import picocli.CommandLine.Option;
+
+/** How texts are scored. */
+final class ScoringOptions {
+    private static final Duration SAVING = Duration.ofSeconds(20);
+
+    @Option(names = "--checkpoint", paramLabel = "FILE",
+            description = "save the state here from time to time, and go on from it where it exists: a killed run ends with the"
+                    + " same result. The file stays when the run is done")
+    private Optional<Path> checkpoint;
+
+    @Option(names = "--batch-tokens", paramLabel = "N", defaultValue = "1024",
+            description = "windows run together up to N tokens (default: ${DEFAULT-VALUE})")
+    private int batchTokens;
+
+    @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "of the bootstrap (default: ${DEFAULT-VALUE})")
+    private long seed;
+
+    /** Scores the texts, with regressions of the pairs. */
+    ScoreState run(Session session, TextOptions texts, List<NamedVector> vectors, List<PairScores.Pair> pairs, Sizes sizes,
+            CommonOptions common) {
+        checkpoint.ifPresent(file -> OutputFile.checked(file, "--checkpoint"));
+        if (batchTokens < 1) {
+            throw new UsageException("--batch-tokens: " + batchTokens + " is too few: give 1 or more");
+        }
+        ScoreRun run = new ScoreRun(session.model(), vectors.stream().map(NamedVector::scored).toList(), pairs,
+                new ScoreOptions(sizes.k, sizes.context, batchTokens, sizes.replicates, seed));
+        try (Texts documents = texts.open(texts.files(), Optional.empty(), common);
+                Progress progress = common.progress("scores", texts.bytes())) {
+            long[] shown = {0};
+            ScoreRun.Progress onProgress = (windows, tokens) -> {
+                progress.step(documents.bytes() - shown[0]);
+                shown[0] = documents.bytes();
+            };
+            var windows = texts.windows(documents, session);
+            ScoreState state = checkpoint
+                    .map(file -> run.run(windows, new ScoreRun.Saving(file, identity(session, texts), SAVING), onProgress))
+                    .orElseGet(() -> run.run(windows, onProgress));
+            if (state.tokens() == 0) {
+                throw new UsageException("the texts hold no token: " + texts.files().stream().map(Path::toString)
+                        .collect(Collectors.joining(", ")));
+            }
+            return state;
+        }
+    }
+
+    private static String identity(Session session, TextOptions texts) {
+        return session.directory().toAbsolutePath().normalize() + "\n" + session.backend().kernels().getClass().getSimpleName()
+                + "\n" + texts.identity(session);
+    }
+
+    /** How many extremes and bootstrap replicates to keep, and how much context. */
+    record Sizes(int k, int context, int replicates) {
+    }
+}
