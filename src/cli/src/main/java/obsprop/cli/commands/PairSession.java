@@ -108,7 +108,7 @@ final class PairSession implements AutoCloseable {
     /** What a file of effects says about itself. */
     Map<String, String> metadata() {
         Map<String, String> metadata = metadata(session, observable, options);
-        options.ablation().ifPresent(how -> metadata.put("ablation", WordConverter.word(how)));
+        options.ablation().ifPresent(how -> metadata.put("ablation", Choice.label(how)));
         return metadata;
     }
 

@@ -41,7 +41,7 @@ final class PatchOptions {
     private List<Path> over = new ArrayList<>();
 
     /** Reads {@code zero} and {@code mean}. */
-    static final class AblationConverter extends WordConverter<Ablation> {
+    static final class AblationConverter extends Choice<Ablation> {
         AblationConverter() {
             super(Ablation.values());
         }
