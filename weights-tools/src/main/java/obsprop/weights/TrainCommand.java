@@ -5,7 +5,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import obsprop.kernel.cpu.CpuKernels;
+import obsprop.backend.Backend;
+import obsprop.backend.Device;
 import obsprop.tensor.io.FormatException;
 import obsprop.weights.checkpoint.ConfigJson;
 import obsprop.weights.corpus.Corpus;
@@ -39,13 +40,13 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--documents", defaultValue = "200000", description = "of a generated corpus (${DEFAULT-VALUE})")
     private int documents;
 
-    @Option(names = "--steps", defaultValue = "2400", description = "(${DEFAULT-VALUE})")
+    @Option(names = "--steps", defaultValue = "1400", description = "(${DEFAULT-VALUE})")
     private int steps;
 
-    @Option(names = "--batch-tokens", defaultValue = "2048", description = "(${DEFAULT-VALUE})")
+    @Option(names = "--batch-tokens", defaultValue = "1536", description = "(${DEFAULT-VALUE})")
     private int batchTokens;
 
-    @Option(names = "--learning-rate", defaultValue = "2e-3", description = "its peak (${DEFAULT-VALUE})")
+    @Option(names = "--learning-rate", defaultValue = "2.5e-3", description = "its peak (${DEFAULT-VALUE})")
     private double learningRate;
 
     @Option(names = "--warm-up", defaultValue = "100", description = "steps until the peak (${DEFAULT-VALUE})")
@@ -86,8 +87,10 @@ final class TrainCommand implements Callable<Integer> {
         PrintWriter err = spec.commandLine().getErr();
         Path texts = corpus.orElseGet(this::generated);
         ConfigJson json = config.map(ConfigJson::read).orElseGet(TrainingRun::demoConfig);
-        try (CpuKernels kernels = CpuKernels.create(threads.orElse(Runtime.getRuntime().availableProcessors()))) {
-            new TrainingRun(out, texts, json, options, kernels, line -> {
+        Backend.Choice all = Backend.Choice.of(Device.CPU);
+        Backend.Choice choice = new Backend.Choice(all.device(), threads.orElse(all.threads()), all.precision());
+        try (Backend backend = Backend.select(choice)) {
+            new TrainingRun(out, texts, json, options, backend.kernels(), line -> {
                 if (!quiet) {
                     err.println(line);
                     err.flush();

@@ -21,8 +21,8 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "verify",
         mixinStandardHelpOptions = true,
-        description = "Check the weights of a model directory against its config.json, and that all values are finite."
-                + " Exit code 2 where something is wrong.")
+        description = "Check the weights of a model directory against its config.json and that all values are finite, then"
+                + " open it and predict from one token. Exit code 2 where something is wrong.")
 final class VerifyCommand implements Callable<Integer> {
     private static final int FOUND_PROBLEMS = 2;
 
@@ -43,6 +43,9 @@ final class VerifyCommand implements Callable<Integer> {
         try (Arena arena = Arena.ofShared()) {
             List<SafetensorsFile> files = ModelFiles.open(model, arena);
             problems = Verification.problems(config, files);
+        }
+        if (problems.isEmpty()) {
+            problems = Verification.firstPrediction(model);
         }
         report(config.requireString("model_type"), specs, problems);
         return problems.isEmpty() ? 0 : FOUND_PROBLEMS;

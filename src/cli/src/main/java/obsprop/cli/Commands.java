@@ -3,8 +3,11 @@ package obsprop.cli;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
+import obsprop.cli.commands.AttributeCommand;
 import obsprop.cli.commands.HeadsCommand;
 import obsprop.cli.commands.InfoCommand;
+import obsprop.cli.commands.PatchCommand;
+import obsprop.cli.commands.PathsCommand;
 import obsprop.cli.commands.TraceCommand;
 import obsprop.cli.commands.VectorCommand;
 import obsprop.cli.commands.measure.CompareCommand;
@@ -14,10 +17,10 @@ import obsprop.cli.commands.measure.ProbeCommand;
 import obsprop.cli.commands.measure.ScoreCommand;
 import obsprop.cli.commands.measure.SteerCommand;
 import obsprop.cli.output.Report;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 /** The root of the command line; each command is one class that returns its report (README.md). */
 @Command(name = "obsprop", mixinStandardHelpOptions = true, versionProvider = Version.class,
@@ -29,6 +32,9 @@ final class Commands implements Runnable {
             new Entry("heads", HeadsCommand::new),
             new Entry("trace", TraceCommand::new),
             new Entry("vector", VectorCommand::new),
+            new Entry("attribute", AttributeCommand::new),
+            new Entry("patch", PatchCommand::new),
+            new Entry("paths", PathsCommand::new),
             new Entry("compare", CompareCommand::new),
             new Entry("score", ScoreCommand::new),
             new Entry("steer", SteerCommand::new),

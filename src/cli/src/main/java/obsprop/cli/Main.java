@@ -13,8 +13,8 @@ import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.launcher.Arguments;
 import obsprop.tensor.io.FormatException;
-import picocli.CommandLine;
 import picocli.CommandLine.ParseResult;
+import picocli.CommandLine;
 
 /** Runs one command, prints its report, and turns what went wrong into one line and an exit code. */
 public final class Main {

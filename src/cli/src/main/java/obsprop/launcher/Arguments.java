@@ -66,10 +66,10 @@ public record Arguments(List<String> list) {
 
     /** All of them in one string. */
     String encoded() {
-        StringBuilder encoded = new StringBuilder();
+        List<String> encoded = new ArrayList<>();
         for (String argument : list) {
-            encoded.append(encoded.isEmpty() ? "" : SEPARATOR).append(URLEncoder.encode(argument, StandardCharsets.UTF_8));
+            encoded.add(URLEncoder.encode(argument, StandardCharsets.UTF_8));
         }
-        return encoded.toString();
+        return String.join(SEPARATOR, encoded);
     }
 }

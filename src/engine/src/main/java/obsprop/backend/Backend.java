@@ -1,5 +1,6 @@
 package obsprop.backend;
 
+import java.util.Optional;
 import obsprop.cuda.CudaLoader;
 import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.CudaProbe;
@@ -58,6 +59,18 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
                 throw new UnavailableException("--device cuda: " + reason + "; use --device cpu");
             case CudaProbe.Absent(String reason) -> cpu(choice.threads(), "no CUDA: " + reason);
         };
+    }
+
+    /**
+     * The same CUDA device with products of another precision, to be closed before this one; it can read all that this
+     * one has placed. Empty on a CPU, which has but one precision.
+     */
+    public Optional<Backend> with(CudaPrecision precision) {
+        if (kernels instanceof CudaKernels cuda) {
+            cuda.device().stream().synchronize(); // what was placed must have arrived before another stream reads it
+            return Optional.of(new Backend(CudaKernels.open(cuda.device().description(), precision), reason));
+        }
+        return Optional.empty();
     }
 
     private static Backend cpu(int threads, String reason) {

@@ -39,6 +39,11 @@ public final class Transformer implements AutoCloseable {
         this.unembedding = unembedding;
     }
 
+    /** The same weights, computed with by other kernels, which must be able to read them; to be closed before this. */
+    public Transformer on(Kernels others) {
+        return new Transformer(config, others, Arena.ofShared(), embedding, blocks, finalNorm, unembedding);
+    }
+
     public ModelConfig config() {
         return config;
     }

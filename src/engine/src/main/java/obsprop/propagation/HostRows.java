@@ -2,7 +2,6 @@ package obsprop.propagation;
 
 import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
-import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /** Single rows between where the kernels compute and plain arrays. */
@@ -21,7 +20,7 @@ public final class HostRows {
     /** Sets row [1,d], rounding to its type. */
     public static void write(Kernels kernels, double[] values, Tensor row) {
         try (Arena arena = Arena.ofConfined()) {
-            Tensor host = Tensor.allocate(arena, DType.F64, 1, values.length);
+            Tensor host = Tensor.allocate(arena, row.dtype(), 1, values.length);
             for (int i = 0; i < values.length; i++) {
                 host.set(values[i], 0, i);
             }

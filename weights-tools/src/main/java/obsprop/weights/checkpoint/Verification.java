@@ -1,11 +1,20 @@
 package obsprop.weights.checkpoint;
 
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
+import obsprop.backend.Backend;
+import obsprop.backend.Device;
+import obsprop.model.ActivationCache;
+import obsprop.model.Batch;
+import obsprop.model.Keep;
+import obsprop.model.Transformer;
+import obsprop.model.family.ModelLoader;
 import obsprop.model.io.Config;
 import obsprop.tensor.Tensor;
 import obsprop.tensor.io.SafetensorsFile;
@@ -50,5 +59,21 @@ public final class Verification {
             }
         }
         return problems;
+    }
+
+    /**
+     * Opens the model with the engine and predicts what follows token 0.
+     *
+     * @return what is wrong; empty if all logits are finite
+     */
+    public static List<String> firstPrediction(Path dir) {
+        try (Backend backend = Backend.select(Backend.Choice.of(Device.CPU));
+                Transformer model = ModelLoader.open(dir, backend.kernels());
+                ActivationCache cache = model.forward(Batch.of(new int[] {0}), Keep.LAST, model.config().nLayers());
+                Arena arena = Arena.ofShared()) {
+            double[] logits = model.logits(cache, arena).toDoubles();
+            long broken = Arrays.stream(logits).filter(x -> !Double.isFinite(x)).count();
+            return broken == 0 ? List.of() : List.of("predicts " + broken + " logits that are not finite after token 0");
+        }
     }
 }

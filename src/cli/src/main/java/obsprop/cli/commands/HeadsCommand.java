@@ -1,24 +1,20 @@
 package obsprop.cli.commands;
 
-import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 import obsprop.analysis.heads.HeadAnalysis;
 import obsprop.analysis.heads.HeadNormRule;
 import obsprop.analysis.heads.HeadTable;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
+import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.ResolvedObservable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.TypeConversionException;
 
 /** Data-free feature norms of every head, and how two observables' feature vectors relate there. */
 @Command(name = "heads", mixinStandardHelpOptions = true, sortOptions = false,
@@ -31,21 +27,13 @@ public final class HeadsCommand implements Callable<Report> {
     @Mixin
     private ObservableOptions observables;
 
-    @Option(names = "--norm", paramLabel = "RULE", defaultValue = "none", converter = NormConverter.class,
+    @Option(names = "--norm", paramLabel = "RULE", defaultValue = "none", converter = NormWord.class,
             description = "none leaves norms out, weight-only applies their gains (default: ${DEFAULT-VALUE})")
     private HeadNormRule norm;
 
-    /** Reads {@code weight-only} and {@code none}. */
-    static final class NormConverter implements ITypeConverter<HeadNormRule> {
-        @Override
-        public HeadNormRule convert(String value) {
-            return Arrays.stream(HeadNormRule.values()).filter(rule -> label(rule).equals(value)).findFirst()
-                    .orElseThrow(() -> new TypeConversionException("expected one of " + Arrays.stream(HeadNormRule.values())
-                            .map(NormConverter::label).collect(Collectors.joining(", ")) + " but was '" + value + "'"));
-        }
-
-        static String label(HeadNormRule rule) {
-            return rule.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    private static final class NormWord extends WordConverter<HeadNormRule> {
+        NormWord() {
+            super(HeadNormRule.values());
         }
     }
 
@@ -59,7 +47,7 @@ public final class HeadsCommand implements Callable<Report> {
             }
             HeadTable table = new HeadAnalysis(session.model(), norm)
                     .table(resolved.stream().map(ResolvedObservable::forEngine).toList());
-            return new HeadsReport(session.name(), NormConverter.label(norm), resolved, table);
+            return new HeadsReport(session.name(), WordConverter.word(norm), resolved, table);
         }
     }
 }

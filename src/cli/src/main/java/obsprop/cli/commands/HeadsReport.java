@@ -11,8 +11,8 @@ import java.util.stream.IntStream;
 import obsprop.analysis.heads.HeadTable;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
-import obsprop.cli.output.Table;
 import obsprop.cli.output.Table.Column;
+import obsprop.cli.output.Table;
 import obsprop.cli.tokens.ResolvedObservable;
 
 /** What {@code heads} found. */

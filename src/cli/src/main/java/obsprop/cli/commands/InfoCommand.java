@@ -5,6 +5,7 @@ import java.util.concurrent.Callable;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.MemoryPlan;
+import obsprop.cli.session.PrecisionErrors;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.IdVocabulary;
 import obsprop.model.io.Checkpoint;
@@ -24,7 +25,8 @@ public final class InfoCommand implements Callable<Report> {
             String tokenizer = session.vocabulary() instanceof IdVocabulary ids ? "none: " + ids.reason() : "tokenizer.json";
             return new InfoReport(session.name(), session.config(), tokenizer,
                     Checkpoint.open(session.directory(), arena).bytes(), MemoryPlan.of(session.model()),
-                    session.model().hasDirectEffects(), session.backend().kernels().describe(), session.backend().reason());
+                    session.model().hasDirectEffects(), session.backend().kernels().describe(), session.backend().reason(),
+                    PrecisionErrors.measure(session));
         }
     }
 }

@@ -2,17 +2,20 @@ package obsprop.cli.commands;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.Locale;
+import java.util.Map;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
-import obsprop.cli.output.Table;
 import obsprop.cli.output.Table.Column;
+import obsprop.cli.output.Table;
 import obsprop.cli.session.MemoryPlan;
+import obsprop.cuda.CudaPrecision;
 import obsprop.model.ModelConfig;
 
 /** What {@code info} found; sizes in bytes. */
 record InfoReport(
         String model, ModelConfig config, String tokenizer, long weights, MemoryPlan memory, boolean directEffects,
-        String backend, String reason) implements Report {
+        String backend, String reason, Map<CudaPrecision, Double> precisionErrors) implements Report {
     @Override
     public JsonNode json() {
         ObjectNode document = Json.object().put("model", model).put("family", config.family())
@@ -22,7 +25,11 @@ record InfoReport(
                 .put("tokenizer", tokenizer).put("direct_effects", directEffects);
         document.putObject("memory").put("weights", weights)
                 .put("per_token", memory.everything()).put("per_token_residuals", memory.residuals());
-        document.putObject("backend").put("name", backend).put("reason", reason);
+        ObjectNode computing = document.putObject("backend").put("name", backend).put("reason", reason);
+        if (!precisionErrors.isEmpty()) {
+            ObjectNode errors = computing.putObject("logit_errors");
+            precisionErrors.forEach((precision, error) -> errors.put(word(precision), error));
+        }
         return document;
     }
 
@@ -40,9 +47,15 @@ record InfoReport(
                         + Numbers.bytes(memory.residuals()) + " with the residual stream kept and the rest computed again")
                 .row("backend", backend)
                 .row("because", reason);
+        precisionErrors.forEach((precision, error) -> table.row(word(precision), String.format(Locale.ROOT,
+                "logits off by %.1e of the largest, measured on this model against fp32", error)));
         if (!directEffects) {
             table.row("note", "norms stand on the residual stream: attribution, head patching and paths are not defined");
         }
         return table.toString();
+    }
+
+    private static String word(CudaPrecision precision) {
+        return precision.name().toLowerCase(Locale.ROOT);
     }
 }

@@ -3,8 +3,8 @@ package obsprop.cli.commands;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
 import obsprop.cli.output.Json;
-import obsprop.cli.output.Table;
 import obsprop.cli.output.Table.Column;
+import obsprop.cli.output.Table;
 import obsprop.cli.tokens.ResolvedObservable;
 
 /** How every command shows what an observable was taken to mean. */

@@ -2,16 +2,14 @@ package obsprop.cli.commands;
 
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptOptions;
+import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
@@ -23,10 +21,8 @@ import obsprop.model.layer.Rules;
 import obsprop.propagation.Observable;
 import obsprop.tensor.Tensor;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.TypeConversionException;
 
 /** One prompt forward, and observables back through it. */
 @Command(name = "trace", mixinStandardHelpOptions = true, sortOptions = false,
@@ -47,7 +43,7 @@ public final class TraceCommand implements Callable<Report> {
                     + " (default: ${DEFAULT-VALUE})")
     private int position;
 
-    @Option(names = "--rule", paramLabel = "RULE", defaultValue = "exact", converter = RuleConverter.class,
+    @Option(names = "--rule", paramLabel = "RULE", defaultValue = "exact", converter = RuleWord.class,
             description = "exact, frozen-attention, frozen-norm or frozen-both (default: ${DEFAULT-VALUE})")
     private Rule rule;
 
@@ -66,20 +62,11 @@ public final class TraceCommand implements Callable<Report> {
         Rule(Rules rules) {
             this.rules = rules;
         }
-
-        @Override
-        public String toString() {
-            return name().toLowerCase(Locale.ROOT).replace('_', '-');
-        }
     }
 
-    /** Reads what {@link Rule#toString} writes. */
-    static final class RuleConverter implements ITypeConverter<Rule> {
-        @Override
-        public Rule convert(String value) {
-            return Arrays.stream(Rule.values()).filter(rule -> rule.toString().equals(value)).findFirst()
-                    .orElseThrow(() -> new TypeConversionException("expected one of " + Arrays.stream(Rule.values())
-                            .map(Rule::toString).collect(Collectors.joining(", ")) + " but was '" + value + "'"));
+    private static final class RuleWord extends WordConverter<Rule> {
+        RuleWord() {
+            super(Rule.values());
         }
     }
 
@@ -94,7 +81,7 @@ public final class TraceCommand implements Callable<Report> {
                     MemoryPlan.of(session.model()).keep(prompt.length()), session.config().nLayers())) {
                 List<Observable> engine = resolved.stream().map(ResolvedObservable::forEngine).toList();
                 TraceTensors tensors = new TraceTensors(cache, engine, row, rule.rules);
-                TraceReport report = new TraceReport(session.name(), rule.toString(), prompt.ids(),
+                TraceReport report = new TraceReport(session.name(), WordConverter.word(rule), prompt.ids(),
                         prompt.texts(session.vocabulary()), row, resolved, values(cache, engine, row), out, tensors.shapes());
                 out.ifPresent(file -> tensors.write(file, report.metadata()));
                 return report;

@@ -14,8 +14,8 @@ import obsprop.propagation.Observable;
 import obsprop.propagation.Propagator;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
-import obsprop.tensor.io.SafetensorsWriter;
 import obsprop.tensor.io.SafetensorsWriter.Entry;
+import obsprop.tensor.io.SafetensorsWriter;
 
 /**
  * The tensors of one traced prompt, all float32: T tokens, L layers, H heads, K observables.

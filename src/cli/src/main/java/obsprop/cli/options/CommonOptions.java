@@ -24,14 +24,14 @@ public final class CommonOptions {
             description = "a Hugging Face model directory (default: the built-in demo model)")
     private Optional<Path> model;
 
-    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = DeviceConverter.class,
+    @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = DeviceWord.class,
             description = "auto, cpu, cuda, or cpu-scalar, the slow reference (default: ${DEFAULT-VALUE})")
     private Device device;
 
     @Option(names = "--threads", paramLabel = "N", description = "CPU threads (default: one a core)")
     private Optional<Integer> threads;
 
-    @Option(names = "--precision", paramLabel = "HOW", defaultValue = "fp32",
+    @Option(names = "--precision", paramLabel = "HOW", defaultValue = "fp32", converter = PrecisionWord.class,
             description = "matrix products on a CUDA device: fp32, tf32 or bf16 (default: ${DEFAULT-VALUE})")
     private CudaPrecision precision;
 
@@ -40,6 +40,18 @@ public final class CommonOptions {
 
     @Option(names = "--quiet", description = "no progress, notes or warnings")
     private boolean quiet;
+
+    private static final class DeviceWord extends WordConverter<Device> {
+        DeviceWord() {
+            super(Device.values());
+        }
+    }
+
+    private static final class PrecisionWord extends WordConverter<CudaPrecision> {
+        PrecisionWord() {
+            super(CudaPrecision.values());
+        }
+    }
 
     /** Opens the model, its vocabulary and the backend; the caller closes them. */
     public Session open() {

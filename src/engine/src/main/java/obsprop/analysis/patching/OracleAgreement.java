@@ -31,10 +31,10 @@ public record OracleAgreement(int samples, int values, double largestDifference)
         return check(new Rerunning(pair, readout, mode, Reach.ALL), values, samples, seed);
     }
 
-    /** Reruns a sample of paths, each component reading the token that its path names. */
+    /** Reruns a sample of paths. */
     public static OracleAgreement of(
-            PromptPair pair, Readout readout, PatchMode mode, List<FoundPath> paths, int samples, long seed) {
-        return check(new Rerunning(pair, readout, mode, Reach.NAMED), new ArrayList<>(paths), samples, seed);
+            PromptPair pair, Readout readout, PatchMode mode, Reach reach, List<FoundPath> paths, int samples, long seed) {
+        return check(new Rerunning(pair, readout, mode, reach), new ArrayList<>(paths), samples, seed);
     }
 
     private record Rerunning(PromptPair pair, Readout readout, PatchMode mode, Reach reach) {}

@@ -37,6 +37,16 @@ final class Matrix {
         return this;
     }
 
+    /** Views what {@code other} views. */
+    Matrix set(Matrix other) {
+        segment = other.segment;
+        type = other.type;
+        offset = other.offset;
+        row = other.row;
+        col = other.col;
+        return this;
+    }
+
     /** Moves the view to begin at element (i, j). */
     Matrix at(long i, long j) {
         offset += i * row + j * col;

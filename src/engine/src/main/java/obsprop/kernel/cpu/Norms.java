@@ -5,8 +5,8 @@ import static obsprop.kernel.cpu.Lanes.store;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import obsprop.kernel.NormParameters;
 import obsprop.kernel.NormParameters.Kind;
+import obsprop.kernel.NormParameters;
 import obsprop.kernel.NormRule;
 import obsprop.kernel.Write;
 import obsprop.kernel.cpu.Scratch.Slot;

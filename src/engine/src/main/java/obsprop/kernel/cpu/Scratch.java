@@ -12,6 +12,7 @@ final class Scratch {
     enum Slot {
         PACK,
         TILE,
+        RESULT,
         SQUARE,
         WIDENED,
         SCORES,

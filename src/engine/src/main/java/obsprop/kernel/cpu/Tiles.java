@@ -11,10 +11,12 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * The register tiles that every matrix product is made of. Each is one method, long because a vector that crosses a call
- * is boxed; all offsets and steps count bytes.
+ * is boxed; all offsets and strides count bytes.
  *
- * <p>A tile adds {@code C[6, W] += P[6, k] Q[k, W]}: single elements of P are broadcast from where they lie, Q is packed
- * as rows of {@link #WIDTH} floats. Rows of P past {@code rows} repeat the last one, so C needs room for all six.
+ * <p>Sizes here are a bargain with the compilers. C2 drops the bounds checks of a loop where an offset is a constant times
+ * the counter plus something fixed, so rows of P must be contiguous. C1 must be able to compile the method too: one with
+ * twice the vector operations ran out of its registers, and HotSpot then left it in its slowest form for ever, at a
+ * hundredth of the speed. Hence tiles start from zero and go to a buffer, and another method adds them to C.
  */
 final class Tiles {
     /** Rows of a tile. */
@@ -24,251 +26,377 @@ final class Tiles {
 
     /** Columns of a tile: floats in a row of packed Q. */
     static final int WIDTH = (WIDE ? 4 : 2) * N;
+    /** Floats of a tile. */
+    static final int SIZE = ROWS * WIDTH;
+    /** Rows of a thin tile. */
+    static final int THIN_ROWS = 8;
+    /** Floats from row to row of the result of {@link #addRank8}. */
+    static final int STRIP = 512;
+    /** Columns that {@link #addRank8} takes at once. */
+    static final int STEP = WIDE ? 2 * N : N;
+
+    private static final long STRIP_BYTES = 4L * STRIP;
 
     private Tiles() {}
 
-    /** {@code C += P Q} for one tile; see the class. */
-    static void add(
-            MemorySegment p, long pAt, long pRow, long pStep, int rows, MemorySegment q, long qAt, int k, MemorySegment c,
-            long cAt, long cRow) {
+    /**
+     * {@code tile[6, WIDTH] = P[6, k] Q[k, WIDTH]}: single elements of P are broadcast from where they lie, Q is packed.
+     *
+     * @param rows how many rows P has; the others of the tile repeat the last one
+     */
+    static void multiply(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
         if (WIDE) {
-            add6x4(p, pAt, pRow, pStep, rows, q, qAt, k, c, cAt, cRow);
+            multiply6x4(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
         } else {
-            add6x2(p, pAt, pRow, pStep, rows, q, qAt, k, c, cAt, cRow);
+            multiply6x2(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
+        }
+    }
+
+    /**
+     * The same for few tokens, with one vector as the width of Q and of the tile: {@link #THIN_ROWS} rows of P, as many as
+     * there are registers for their addresses. Each weight is read once.
+     */
+    static void multiplyThin(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        multiply8x1(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
+    }
+
+    /** {@code C (+)= tile} for the first rows and columns; rows of the tile lie {@code tileRow} bytes apart. */
+    static void write(
+            MemorySegment tile, long tileRow, int rows, int cols, MemorySegment c, long cAt, long cRow, boolean add) {
+        for (int r = 0; r < rows; r++) {
+            if (add) {
+                Copies.addRow(1f, tile, r * tileRow, c, cAt + r * cRow, cols);
+            } else {
+                Convert.copyFloats(tile, r * tileRow, c, cAt + r * cRow, cols);
+            }
+        }
+    }
+
+    /**
+     * Eight rows of W onto every token: {@code y[t, c] += sum_r d[t, r] w[r, c]} in the order of r. Each weight is read
+     * once and meets all tokens while it is in a register.
+     *
+     * @param d [tokens][8]
+     * @param cols a multiple of {@link #STEP}
+     * @param y rows of {@link #STRIP} floats
+     */
+    static void addRank8(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, int tokens, int cols, MemorySegment y, long yAt) {
+        if (WIDE) {
+            rank8x2(w, wAt, wRow, d, tokens, cols, y, yAt);
+        } else {
+            rank8x1(w, wAt, wRow, d, tokens, cols, y, yAt);
         }
     }
 
     /** Twenty-four accumulators, for 32 registers. */
-    private static void add6x4(
-            MemorySegment p, long pAt, long pRow, long pStep, int rows, MemorySegment q, long qAt, int k, MemorySegment c,
-            long cAt, long cRow) {
-        long r1 = Math.min(1, rows - 1) * pRow;
-        long r2 = Math.min(2, rows - 1) * pRow;
-        long r3 = Math.min(3, rows - 1) * pRow;
-        long r4 = Math.min(4, rows - 1) * pRow;
-        long r5 = Math.min(5, rows - 1) * pRow;
-        long c0 = cAt;
-        long c1 = cAt + 1 * cRow;
-        long c2 = cAt + 2 * cRow;
-        long c3 = cAt + 3 * cRow;
-        long c4 = cAt + 4 * cRow;
-        long c5 = cAt + 5 * cRow;
-        FloatVector a00 = FloatVector.fromMemorySegment(F, c, c0, ORDER);
-        FloatVector a01 = FloatVector.fromMemorySegment(F, c, c0 + BYTES, ORDER);
-        FloatVector a02 = FloatVector.fromMemorySegment(F, c, c0 + 2 * BYTES, ORDER);
-        FloatVector a03 = FloatVector.fromMemorySegment(F, c, c0 + 3 * BYTES, ORDER);
-        FloatVector a10 = FloatVector.fromMemorySegment(F, c, c1, ORDER);
-        FloatVector a11 = FloatVector.fromMemorySegment(F, c, c1 + BYTES, ORDER);
-        FloatVector a12 = FloatVector.fromMemorySegment(F, c, c1 + 2 * BYTES, ORDER);
-        FloatVector a13 = FloatVector.fromMemorySegment(F, c, c1 + 3 * BYTES, ORDER);
-        FloatVector a20 = FloatVector.fromMemorySegment(F, c, c2, ORDER);
-        FloatVector a21 = FloatVector.fromMemorySegment(F, c, c2 + BYTES, ORDER);
-        FloatVector a22 = FloatVector.fromMemorySegment(F, c, c2 + 2 * BYTES, ORDER);
-        FloatVector a23 = FloatVector.fromMemorySegment(F, c, c2 + 3 * BYTES, ORDER);
-        FloatVector a30 = FloatVector.fromMemorySegment(F, c, c3, ORDER);
-        FloatVector a31 = FloatVector.fromMemorySegment(F, c, c3 + BYTES, ORDER);
-        FloatVector a32 = FloatVector.fromMemorySegment(F, c, c3 + 2 * BYTES, ORDER);
-        FloatVector a33 = FloatVector.fromMemorySegment(F, c, c3 + 3 * BYTES, ORDER);
-        FloatVector a40 = FloatVector.fromMemorySegment(F, c, c4, ORDER);
-        FloatVector a41 = FloatVector.fromMemorySegment(F, c, c4 + BYTES, ORDER);
-        FloatVector a42 = FloatVector.fromMemorySegment(F, c, c4 + 2 * BYTES, ORDER);
-        FloatVector a43 = FloatVector.fromMemorySegment(F, c, c4 + 3 * BYTES, ORDER);
-        FloatVector a50 = FloatVector.fromMemorySegment(F, c, c5, ORDER);
-        FloatVector a51 = FloatVector.fromMemorySegment(F, c, c5 + BYTES, ORDER);
-        FloatVector a52 = FloatVector.fromMemorySegment(F, c, c5 + 2 * BYTES, ORDER);
-        FloatVector a53 = FloatVector.fromMemorySegment(F, c, c5 + 3 * BYTES, ORDER);
-        long at = pAt;
-        long qRow = qAt;
+    private static void multiply6x4(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        long p0 = pAt;
+        long p1 = pAt + Math.min(1, rows - 1) * pRow;
+        long p2 = pAt + Math.min(2, rows - 1) * pRow;
+        long p3 = pAt + Math.min(3, rows - 1) * pRow;
+        long p4 = pAt + Math.min(4, rows - 1) * pRow;
+        long p5 = pAt + Math.min(5, rows - 1) * pRow;
+        FloatVector a00 = FloatVector.zero(F);
+        FloatVector a01 = a00;
+        FloatVector a02 = a00;
+        FloatVector a03 = a00;
+        FloatVector a10 = a00;
+        FloatVector a11 = a00;
+        FloatVector a12 = a00;
+        FloatVector a13 = a00;
+        FloatVector a20 = a00;
+        FloatVector a21 = a00;
+        FloatVector a22 = a00;
+        FloatVector a23 = a00;
+        FloatVector a30 = a00;
+        FloatVector a31 = a00;
+        FloatVector a32 = a00;
+        FloatVector a33 = a00;
+        FloatVector a40 = a00;
+        FloatVector a41 = a00;
+        FloatVector a42 = a00;
+        FloatVector a43 = a00;
+        FloatVector a50 = a00;
+        FloatVector a51 = a00;
+        FloatVector a52 = a00;
+        FloatVector a53 = a00;
         for (int i = 0; i < k; i++) {
-            FloatVector q0 = FloatVector.fromMemorySegment(F, q, qRow, ORDER);
-            FloatVector q1 = FloatVector.fromMemorySegment(F, q, qRow + BYTES, ORDER);
-            FloatVector q2 = FloatVector.fromMemorySegment(F, q, qRow + 2 * BYTES, ORDER);
-            FloatVector q3 = FloatVector.fromMemorySegment(F, q, qRow + 3 * BYTES, ORDER);
-            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, at));
+            long at = qAt + 4L * BYTES * i;
+            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
+            FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
+            FloatVector q2 = FloatVector.fromMemorySegment(F, q, at + 2 * BYTES, ORDER);
+            FloatVector q3 = FloatVector.fromMemorySegment(F, q, at + 3 * BYTES, ORDER);
+            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i));
             a00 = w.fma(q0, a00);
             a01 = w.fma(q1, a01);
             a02 = w.fma(q2, a02);
             a03 = w.fma(q3, a03);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r1));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i));
             a10 = w.fma(q0, a10);
             a11 = w.fma(q1, a11);
             a12 = w.fma(q2, a12);
             a13 = w.fma(q3, a13);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r2));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i));
             a20 = w.fma(q0, a20);
             a21 = w.fma(q1, a21);
             a22 = w.fma(q2, a22);
             a23 = w.fma(q3, a23);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r3));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i));
             a30 = w.fma(q0, a30);
             a31 = w.fma(q1, a31);
             a32 = w.fma(q2, a32);
             a33 = w.fma(q3, a33);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r4));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p4 + 4L * i));
             a40 = w.fma(q0, a40);
             a41 = w.fma(q1, a41);
             a42 = w.fma(q2, a42);
             a43 = w.fma(q3, a43);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r5));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p5 + 4L * i));
             a50 = w.fma(q0, a50);
             a51 = w.fma(q1, a51);
             a52 = w.fma(q2, a52);
             a53 = w.fma(q3, a53);
-            at += pStep;
-            qRow += 4 * BYTES;
         }
-        a00.intoMemorySegment(c, c0, ORDER);
-        a01.intoMemorySegment(c, c0 + BYTES, ORDER);
-        a02.intoMemorySegment(c, c0 + 2 * BYTES, ORDER);
-        a03.intoMemorySegment(c, c0 + 3 * BYTES, ORDER);
-        a10.intoMemorySegment(c, c1, ORDER);
-        a11.intoMemorySegment(c, c1 + BYTES, ORDER);
-        a12.intoMemorySegment(c, c1 + 2 * BYTES, ORDER);
-        a13.intoMemorySegment(c, c1 + 3 * BYTES, ORDER);
-        a20.intoMemorySegment(c, c2, ORDER);
-        a21.intoMemorySegment(c, c2 + BYTES, ORDER);
-        a22.intoMemorySegment(c, c2 + 2 * BYTES, ORDER);
-        a23.intoMemorySegment(c, c2 + 3 * BYTES, ORDER);
-        a30.intoMemorySegment(c, c3, ORDER);
-        a31.intoMemorySegment(c, c3 + BYTES, ORDER);
-        a32.intoMemorySegment(c, c3 + 2 * BYTES, ORDER);
-        a33.intoMemorySegment(c, c3 + 3 * BYTES, ORDER);
-        a40.intoMemorySegment(c, c4, ORDER);
-        a41.intoMemorySegment(c, c4 + BYTES, ORDER);
-        a42.intoMemorySegment(c, c4 + 2 * BYTES, ORDER);
-        a43.intoMemorySegment(c, c4 + 3 * BYTES, ORDER);
-        a50.intoMemorySegment(c, c5, ORDER);
-        a51.intoMemorySegment(c, c5 + BYTES, ORDER);
-        a52.intoMemorySegment(c, c5 + 2 * BYTES, ORDER);
-        a53.intoMemorySegment(c, c5 + 3 * BYTES, ORDER);
+        a00.intoMemorySegment(tile, tileAt, ORDER);
+        a01.intoMemorySegment(tile, tileAt + BYTES, ORDER);
+        a02.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
+        a03.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
+        a10.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
+        a11.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
+        a12.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
+        a13.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
+        a20.intoMemorySegment(tile, tileAt + 8 * BYTES, ORDER);
+        a21.intoMemorySegment(tile, tileAt + 9 * BYTES, ORDER);
+        a22.intoMemorySegment(tile, tileAt + 10 * BYTES, ORDER);
+        a23.intoMemorySegment(tile, tileAt + 11 * BYTES, ORDER);
+        a30.intoMemorySegment(tile, tileAt + 12 * BYTES, ORDER);
+        a31.intoMemorySegment(tile, tileAt + 13 * BYTES, ORDER);
+        a32.intoMemorySegment(tile, tileAt + 14 * BYTES, ORDER);
+        a33.intoMemorySegment(tile, tileAt + 15 * BYTES, ORDER);
+        a40.intoMemorySegment(tile, tileAt + 16 * BYTES, ORDER);
+        a41.intoMemorySegment(tile, tileAt + 17 * BYTES, ORDER);
+        a42.intoMemorySegment(tile, tileAt + 18 * BYTES, ORDER);
+        a43.intoMemorySegment(tile, tileAt + 19 * BYTES, ORDER);
+        a50.intoMemorySegment(tile, tileAt + 20 * BYTES, ORDER);
+        a51.intoMemorySegment(tile, tileAt + 21 * BYTES, ORDER);
+        a52.intoMemorySegment(tile, tileAt + 22 * BYTES, ORDER);
+        a53.intoMemorySegment(tile, tileAt + 23 * BYTES, ORDER);
     }
 
     /** Twelve accumulators, for 16 registers. */
-    private static void add6x2(
-            MemorySegment p, long pAt, long pRow, long pStep, int rows, MemorySegment q, long qAt, int k, MemorySegment c,
-            long cAt, long cRow) {
-        long r1 = Math.min(1, rows - 1) * pRow;
-        long r2 = Math.min(2, rows - 1) * pRow;
-        long r3 = Math.min(3, rows - 1) * pRow;
-        long r4 = Math.min(4, rows - 1) * pRow;
-        long r5 = Math.min(5, rows - 1) * pRow;
-        long c0 = cAt;
-        long c1 = cAt + 1 * cRow;
-        long c2 = cAt + 2 * cRow;
-        long c3 = cAt + 3 * cRow;
-        long c4 = cAt + 4 * cRow;
-        long c5 = cAt + 5 * cRow;
-        FloatVector a00 = FloatVector.fromMemorySegment(F, c, c0, ORDER);
-        FloatVector a01 = FloatVector.fromMemorySegment(F, c, c0 + BYTES, ORDER);
-        FloatVector a10 = FloatVector.fromMemorySegment(F, c, c1, ORDER);
-        FloatVector a11 = FloatVector.fromMemorySegment(F, c, c1 + BYTES, ORDER);
-        FloatVector a20 = FloatVector.fromMemorySegment(F, c, c2, ORDER);
-        FloatVector a21 = FloatVector.fromMemorySegment(F, c, c2 + BYTES, ORDER);
-        FloatVector a30 = FloatVector.fromMemorySegment(F, c, c3, ORDER);
-        FloatVector a31 = FloatVector.fromMemorySegment(F, c, c3 + BYTES, ORDER);
-        FloatVector a40 = FloatVector.fromMemorySegment(F, c, c4, ORDER);
-        FloatVector a41 = FloatVector.fromMemorySegment(F, c, c4 + BYTES, ORDER);
-        FloatVector a50 = FloatVector.fromMemorySegment(F, c, c5, ORDER);
-        FloatVector a51 = FloatVector.fromMemorySegment(F, c, c5 + BYTES, ORDER);
-        long at = pAt;
-        long qRow = qAt;
+    private static void multiply6x2(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        long p0 = pAt;
+        long p1 = pAt + Math.min(1, rows - 1) * pRow;
+        long p2 = pAt + Math.min(2, rows - 1) * pRow;
+        long p3 = pAt + Math.min(3, rows - 1) * pRow;
+        long p4 = pAt + Math.min(4, rows - 1) * pRow;
+        long p5 = pAt + Math.min(5, rows - 1) * pRow;
+        FloatVector a00 = FloatVector.zero(F);
+        FloatVector a01 = a00;
+        FloatVector a10 = a00;
+        FloatVector a11 = a00;
+        FloatVector a20 = a00;
+        FloatVector a21 = a00;
+        FloatVector a30 = a00;
+        FloatVector a31 = a00;
+        FloatVector a40 = a00;
+        FloatVector a41 = a00;
+        FloatVector a50 = a00;
+        FloatVector a51 = a00;
         for (int i = 0; i < k; i++) {
-            FloatVector q0 = FloatVector.fromMemorySegment(F, q, qRow, ORDER);
-            FloatVector q1 = FloatVector.fromMemorySegment(F, q, qRow + BYTES, ORDER);
-            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, at));
+            long at = qAt + 2L * BYTES * i;
+            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
+            FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
+            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i));
             a00 = w.fma(q0, a00);
             a01 = w.fma(q1, a01);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r1));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i));
             a10 = w.fma(q0, a10);
             a11 = w.fma(q1, a11);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r2));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i));
             a20 = w.fma(q0, a20);
             a21 = w.fma(q1, a21);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r3));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i));
             a30 = w.fma(q0, a30);
             a31 = w.fma(q1, a31);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r4));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p4 + 4L * i));
             a40 = w.fma(q0, a40);
             a41 = w.fma(q1, a41);
-            w = FloatVector.broadcast(F, p.get(FLOAT, at + r5));
+            w = FloatVector.broadcast(F, p.get(FLOAT, p5 + 4L * i));
             a50 = w.fma(q0, a50);
             a51 = w.fma(q1, a51);
-            at += pStep;
-            qRow += 2 * BYTES;
         }
-        a00.intoMemorySegment(c, c0, ORDER);
-        a01.intoMemorySegment(c, c0 + BYTES, ORDER);
-        a10.intoMemorySegment(c, c1, ORDER);
-        a11.intoMemorySegment(c, c1 + BYTES, ORDER);
-        a20.intoMemorySegment(c, c2, ORDER);
-        a21.intoMemorySegment(c, c2 + BYTES, ORDER);
-        a30.intoMemorySegment(c, c3, ORDER);
-        a31.intoMemorySegment(c, c3 + BYTES, ORDER);
-        a40.intoMemorySegment(c, c4, ORDER);
-        a41.intoMemorySegment(c, c4 + BYTES, ORDER);
-        a50.intoMemorySegment(c, c5, ORDER);
-        a51.intoMemorySegment(c, c5 + BYTES, ORDER);
+        a00.intoMemorySegment(tile, tileAt, ORDER);
+        a01.intoMemorySegment(tile, tileAt + BYTES, ORDER);
+        a10.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
+        a11.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
+        a20.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
+        a21.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
+        a30.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
+        a31.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
+        a40.intoMemorySegment(tile, tileAt + 8 * BYTES, ORDER);
+        a41.intoMemorySegment(tile, tileAt + 9 * BYTES, ORDER);
+        a50.intoMemorySegment(tile, tileAt + 10 * BYTES, ORDER);
+        a51.intoMemorySegment(tile, tileAt + 11 * BYTES, ORDER);
     }
 
-    /**
-     * Three rows of weights against four tokens along k, both contiguous: lane by lane sums of {@code w_r . x_t}
-     * over the whole vectors of k go to the vector {@code 4*r + t} of out. Rows and tokens past the given counts repeat the last one.
-     */
-    static void dot3x4(
-            MemorySegment w, long wAt, long wRow, int rows, MemorySegment x, long xAt, long xRow, int tokens, int k,
-            MemorySegment out) {
-        long w0 = wAt;
-        long w1 = wAt + Math.min(1, rows - 1) * wRow;
-        long w2 = wAt + Math.min(2, rows - 1) * wRow;
-        long x0 = xAt;
-        long x1 = xAt + Math.min(1, tokens - 1) * xRow;
-        long x2 = xAt + Math.min(2, tokens - 1) * xRow;
-        long x3 = xAt + Math.min(3, tokens - 1) * xRow;
+    /** Eight accumulators. */
+    private static void multiply8x1(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        long p0 = pAt;
+        long p1 = pAt + Math.min(1, rows - 1) * pRow;
+        long p2 = pAt + Math.min(2, rows - 1) * pRow;
+        long p3 = pAt + Math.min(3, rows - 1) * pRow;
+        long p4 = pAt + Math.min(4, rows - 1) * pRow;
+        long p5 = pAt + Math.min(5, rows - 1) * pRow;
+        long p6 = pAt + Math.min(6, rows - 1) * pRow;
+        long p7 = pAt + Math.min(7, rows - 1) * pRow;
         FloatVector a00 = FloatVector.zero(F);
-        FloatVector a01 = FloatVector.zero(F);
-        FloatVector a02 = FloatVector.zero(F);
-        FloatVector a03 = FloatVector.zero(F);
-        FloatVector a10 = FloatVector.zero(F);
-        FloatVector a11 = FloatVector.zero(F);
-        FloatVector a12 = FloatVector.zero(F);
-        FloatVector a13 = FloatVector.zero(F);
-        FloatVector a20 = FloatVector.zero(F);
-        FloatVector a21 = FloatVector.zero(F);
-        FloatVector a22 = FloatVector.zero(F);
-        FloatVector a23 = FloatVector.zero(F);
-        for (int i = 0; i < k; i += N) {
-            long at = 4L * i;
-            FloatVector v0 = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
-            FloatVector v1 = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
-            FloatVector v2 = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
-            FloatVector u = FloatVector.fromMemorySegment(F, x, x0 + at, ORDER);
-            a00 = v0.fma(u, a00);
-            a10 = v1.fma(u, a10);
-            a20 = v2.fma(u, a20);
-            u = FloatVector.fromMemorySegment(F, x, x1 + at, ORDER);
-            a01 = v0.fma(u, a01);
-            a11 = v1.fma(u, a11);
-            a21 = v2.fma(u, a21);
-            u = FloatVector.fromMemorySegment(F, x, x2 + at, ORDER);
-            a02 = v0.fma(u, a02);
-            a12 = v1.fma(u, a12);
-            a22 = v2.fma(u, a22);
-            u = FloatVector.fromMemorySegment(F, x, x3 + at, ORDER);
-            a03 = v0.fma(u, a03);
-            a13 = v1.fma(u, a13);
-            a23 = v2.fma(u, a23);
+        FloatVector a10 = a00;
+        FloatVector a20 = a00;
+        FloatVector a30 = a00;
+        FloatVector a40 = a00;
+        FloatVector a50 = a00;
+        FloatVector a60 = a00;
+        FloatVector a70 = a00;
+        for (int i = 0; i < k; i++) {
+            long at = qAt + (long) BYTES * i;
+            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
+            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i));
+            a00 = w.fma(q0, a00);
+            w = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i));
+            a10 = w.fma(q0, a10);
+            w = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i));
+            a20 = w.fma(q0, a20);
+            w = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i));
+            a30 = w.fma(q0, a30);
+            w = FloatVector.broadcast(F, p.get(FLOAT, p4 + 4L * i));
+            a40 = w.fma(q0, a40);
+            w = FloatVector.broadcast(F, p.get(FLOAT, p5 + 4L * i));
+            a50 = w.fma(q0, a50);
+            w = FloatVector.broadcast(F, p.get(FLOAT, p6 + 4L * i));
+            a60 = w.fma(q0, a60);
+            w = FloatVector.broadcast(F, p.get(FLOAT, p7 + 4L * i));
+            a70 = w.fma(q0, a70);
         }
-        a00.intoMemorySegment(out, 0, ORDER);
-        a01.intoMemorySegment(out, BYTES, ORDER);
-        a02.intoMemorySegment(out, 2 * BYTES, ORDER);
-        a03.intoMemorySegment(out, 3 * BYTES, ORDER);
-        a10.intoMemorySegment(out, 4 * BYTES, ORDER);
-        a11.intoMemorySegment(out, 5 * BYTES, ORDER);
-        a12.intoMemorySegment(out, 6 * BYTES, ORDER);
-        a13.intoMemorySegment(out, 7 * BYTES, ORDER);
-        a20.intoMemorySegment(out, 8 * BYTES, ORDER);
-        a21.intoMemorySegment(out, 9 * BYTES, ORDER);
-        a22.intoMemorySegment(out, 10 * BYTES, ORDER);
-        a23.intoMemorySegment(out, 11 * BYTES, ORDER);
+        a00.intoMemorySegment(tile, tileAt, ORDER);
+        a10.intoMemorySegment(tile, tileAt + BYTES, ORDER);
+        a20.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
+        a30.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
+        a40.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
+        a50.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
+        a60.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
+        a70.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
+    }
+
+    private static void rank8x2(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, int tokens, int cols, MemorySegment y, long yAt) {
+        long w0 = wAt;
+        long w1 = wAt + wRow;
+        long w2 = wAt + 2 * wRow;
+        long w3 = wAt + 3 * wRow;
+        long w4 = wAt + 4 * wRow;
+        long w5 = wAt + 5 * wRow;
+        long w6 = wAt + 6 * wRow;
+        long w7 = wAt + 7 * wRow;
+        for (int c = 0; c < cols; c += 2 * N) {
+            long at = 4L * c;
+            FloatVector v00 = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
+            FloatVector v01 = FloatVector.fromMemorySegment(F, w, w0 + at + BYTES, ORDER);
+            FloatVector v10 = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
+            FloatVector v11 = FloatVector.fromMemorySegment(F, w, w1 + at + BYTES, ORDER);
+            FloatVector v20 = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
+            FloatVector v21 = FloatVector.fromMemorySegment(F, w, w2 + at + BYTES, ORDER);
+            FloatVector v30 = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
+            FloatVector v31 = FloatVector.fromMemorySegment(F, w, w3 + at + BYTES, ORDER);
+            FloatVector v40 = FloatVector.fromMemorySegment(F, w, w4 + at, ORDER);
+            FloatVector v41 = FloatVector.fromMemorySegment(F, w, w4 + at + BYTES, ORDER);
+            FloatVector v50 = FloatVector.fromMemorySegment(F, w, w5 + at, ORDER);
+            FloatVector v51 = FloatVector.fromMemorySegment(F, w, w5 + at + BYTES, ORDER);
+            FloatVector v60 = FloatVector.fromMemorySegment(F, w, w6 + at, ORDER);
+            FloatVector v61 = FloatVector.fromMemorySegment(F, w, w6 + at + BYTES, ORDER);
+            FloatVector v70 = FloatVector.fromMemorySegment(F, w, w7 + at, ORDER);
+            FloatVector v71 = FloatVector.fromMemorySegment(F, w, w7 + at + BYTES, ORDER);
+            for (int t = 0; t < tokens; t++) {
+                long to = yAt + at + STRIP_BYTES * t;
+                FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, ORDER);
+                FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + BYTES, ORDER);
+                FloatVector x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t));
+                s0 = x.fma(v00, s0);
+                s1 = x.fma(v01, s1);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 4));
+                s0 = x.fma(v10, s0);
+                s1 = x.fma(v11, s1);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 8));
+                s0 = x.fma(v20, s0);
+                s1 = x.fma(v21, s1);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 12));
+                s0 = x.fma(v30, s0);
+                s1 = x.fma(v31, s1);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 16));
+                s0 = x.fma(v40, s0);
+                s1 = x.fma(v41, s1);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 20));
+                s0 = x.fma(v50, s0);
+                s1 = x.fma(v51, s1);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 24));
+                s0 = x.fma(v60, s0);
+                s1 = x.fma(v61, s1);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 28));
+                s0 = x.fma(v70, s0);
+                s1 = x.fma(v71, s1);
+                s0.intoMemorySegment(y, to, ORDER);
+                s1.intoMemorySegment(y, to + BYTES, ORDER);
+            }
+        }
+    }
+
+    private static void rank8x1(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, int tokens, int cols, MemorySegment y, long yAt) {
+        long w0 = wAt;
+        long w1 = wAt + wRow;
+        long w2 = wAt + 2 * wRow;
+        long w3 = wAt + 3 * wRow;
+        long w4 = wAt + 4 * wRow;
+        long w5 = wAt + 5 * wRow;
+        long w6 = wAt + 6 * wRow;
+        long w7 = wAt + 7 * wRow;
+        for (int c = 0; c < cols; c += N) {
+            long at = 4L * c;
+            FloatVector v00 = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
+            FloatVector v10 = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
+            FloatVector v20 = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
+            FloatVector v30 = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
+            FloatVector v40 = FloatVector.fromMemorySegment(F, w, w4 + at, ORDER);
+            FloatVector v50 = FloatVector.fromMemorySegment(F, w, w5 + at, ORDER);
+            FloatVector v60 = FloatVector.fromMemorySegment(F, w, w6 + at, ORDER);
+            FloatVector v70 = FloatVector.fromMemorySegment(F, w, w7 + at, ORDER);
+            for (int t = 0; t < tokens; t++) {
+                long to = yAt + at + STRIP_BYTES * t;
+                FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, ORDER);
+                FloatVector x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t));
+                s0 = x.fma(v00, s0);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 4));
+                s0 = x.fma(v10, s0);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 8));
+                s0 = x.fma(v20, s0);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 12));
+                s0 = x.fma(v30, s0);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 16));
+                s0 = x.fma(v40, s0);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 20));
+                s0 = x.fma(v50, s0);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 24));
+                s0 = x.fma(v60, s0);
+                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 28));
+                s0 = x.fma(v70, s0);
+                s0.intoMemorySegment(y, to, ORDER);
+            }
+        }
     }
 }

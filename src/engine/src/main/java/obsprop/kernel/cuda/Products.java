@@ -1,8 +1,8 @@
 package obsprop.kernel.cuda;
 
 import java.lang.foreign.MemorySegment;
-import obsprop.cuda.CudaDevice;
 import obsprop.cuda.Cublas;
+import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.Transpose;
 import obsprop.kernel.Write;

@@ -1,7 +1,7 @@
 package obsprop.kernel.scalar;
 
-import obsprop.kernel.NormParameters;
 import obsprop.kernel.NormParameters.Kind;
+import obsprop.kernel.NormParameters;
 import obsprop.kernel.NormRule;
 import obsprop.kernel.Write;
 import obsprop.tensor.Tensor;

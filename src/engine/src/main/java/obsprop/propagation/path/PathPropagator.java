@@ -27,6 +27,9 @@ import obsprop.tensor.Tensor;
  * attention are linearised at the clean prompt; an MLP, with its own norms, at the {@link MlpPoint} asked for. In
  * post-norm families the write direction passes through the post-norm, with the other heads at their clean values.
  *
+ * <p>An exact norm's VJP is orthogonal to the activation it is taken at (epsilon aside): with {@link NormRule#EXACT}
+ * {@code y . x} is near zero on the clean prompt itself, and it is changes of x that y predicts.
+ *
  * <p>Differs on purpose from the notebooks of the paper: an attention step uses the norm before attention and an MLP step
  * the norm before the MLP (they are swapped there), a norm's gain is applied where the norm stands, before the circuits
  * of later steps, and only {@link NormRule#PAPER} leaves out centring and the radial projection.

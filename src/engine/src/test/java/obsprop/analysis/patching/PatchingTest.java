@@ -184,7 +184,7 @@ class PatchingTest {
             OracleAgreement wrong = OracleAgreement.of(s.pair(), readout, PatchMode.FULL, table, all, 1);
             assertEquals(0.25, wrong.largestDifference(), 1e-9);
             List<FoundPath> paths = PathSearch.run(s.pair(), readout, SearchOptions.of(5, 3));
-            OracleAgreement ofPaths = OracleAgreement.of(s.pair(), readout, PatchMode.OV_ONLY, paths, 5, 1);
+            OracleAgreement ofPaths = OracleAgreement.of(s.pair(), readout, PatchMode.OV_ONLY, Reach.NAMED, paths, 5, 1);
             assertTrue(ofPaths.largestDifference() < EXACT, ofPaths::toString);
             System.out.println(ofPaths);
         });

@@ -1,0 +1,115 @@
+package obsprop.cli.commands;
+
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import obsprop.analysis.patching.FoundPath;
+import obsprop.analysis.patching.HeadEffects;
+import obsprop.analysis.patching.HeadPatching;
+import obsprop.analysis.patching.OracleAgreement;
+import obsprop.analysis.patching.PathEffect;
+import obsprop.analysis.patching.PathPatching;
+import obsprop.analysis.patching.Reach;
+import obsprop.cli.UsageException;
+import obsprop.cli.options.CommonOptions;
+import obsprop.cli.options.ObservableOptions;
+import obsprop.cli.options.OutputFile;
+import obsprop.cli.options.PromptPairOptions;
+import obsprop.cli.options.WordConverter;
+import obsprop.cli.output.Report;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+import obsprop.tensor.io.SafetensorsWriter;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Exact path patching: every head by itself, or one path. */
+@Command(name = "patch", mixinStandardHelpOptions = true, sortOptions = false,
+        description = "What an observable loses when a component of the clean run works as in the corrupted one: for every"
+                + " head by itself, or along one path.")
+public final class PatchCommand implements Callable<Report> {
+    @Mixin
+    private CommonOptions common;
+
+    @Mixin
+    private ObservableOptions observables;
+
+    @Mixin
+    private PromptPairOptions prompts;
+
+    @Option(names = "--heads", description = "patch every head by itself")
+    private boolean heads;
+
+    @Option(names = "--path", paramLabel = "PATH", converter = VectorCommand.PathConverter.class,
+            description = "patch one path, written from the output backwards, as in 'mlp2@-1 <= attn1.0@3 <= embedding@3'")
+    private Optional<obsprop.propagation.Path> path;
+
+    @Option(names = "--tokens", paramLabel = "named|all", defaultValue = "named", converter = ReachConverter.class,
+            description = "whether the components of a path read the difference at the token that the path names, or at all"
+                    + " (default: ${DEFAULT-VALUE})")
+    private Reach reach;
+
+    @Mixin
+    private PatchOptions options;
+
+    @Option(names = "--out", paramLabel = "FILE", description = "a safetensors file for the effects")
+    private Optional<Path> out;
+
+    /** Reads {@code named} and {@code all}. */
+    static final class ReachConverter extends WordConverter<Reach> {
+        ReachConverter() {
+            super(Reach.values());
+        }
+    }
+
+    @Override
+    public Report call() {
+        if (heads == path.isPresent()) {
+            throw new UsageException(heads ? "--heads and --path are both given: leave one of them out"
+                    : "nothing to patch: give --heads for every head, or --path 'mlp2@-1 <= attn1.0@3'");
+        }
+        out.ifPresent(file -> OutputFile.checked(file, "--out"));
+        try (PairSession session = PairSession.open(common, observables, prompts, options)) {
+            PatchReport report = heads ? heads(session) : path(session);
+            report.oracle().ifPresent(agreement -> PairSession.tell(common, agreement));
+            out.ifPresent(file -> write(file, report));
+            return report;
+        }
+    }
+
+    private PatchReport heads(PairSession session) {
+        HeadEffects found = HeadPatching.table(session.pair(), session.readout(), options.mode());
+        Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
+                session.pair(), session.readout(), options.mode(), found, options.checks(), PairSession.SEED));
+        return new PatchReport(session.metadata(), session.observable(), Optional.empty(),
+                found.clean(), found.corrupted(), found.effect(), oracle);
+    }
+
+    private PatchReport path(PairSession session) {
+        PathEffect found = PathPatching.effect(session.pair(), session.readout(), options.mode(),
+                path.orElseThrow(), reach);
+        FoundPath value = new FoundPath(found.path(), found.effect());
+        Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
+                session.pair(), session.readout(), options.mode(), reach, List.of(value), 1, PairSession.SEED));
+        return new PatchReport(session.metadata(), session.observable(), Optional.of(found.path()),
+                found.clean(), found.corrupted(), new double[][] {{found.effect()}}, oracle);
+    }
+
+    private static void write(Path file, PatchReport report) {
+        double[][] effect = report.effect();
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor tensor = Tensor.allocate(arena, DType.F32, effect.length, effect[0].length);
+            for (int l = 0; l < effect.length; l++) {
+                for (int h = 0; h < effect[l].length; h++) {
+                    tensor.set(effect[l][h], l, h);
+                }
+            }
+            Tensor shaped = report.path().isPresent() ? tensor.reshape(1) : tensor;
+            SafetensorsWriter.write(file, Map.of("effect", shaped), report.metadata());
+        }
+    }
+}

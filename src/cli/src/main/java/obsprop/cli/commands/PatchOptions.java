@@ -1,0 +1,58 @@
+package obsprop.cli.commands;
+
+import obsprop.analysis.patching.FinalNorm;
+import obsprop.analysis.patching.PatchMode;
+import obsprop.analysis.patching.Readout;
+import obsprop.cli.options.WordConverter;
+import obsprop.propagation.Observable;
+import picocli.CommandLine.Option;
+
+/** How components are patched, where the observable is read, and how many effects are checked. */
+final class PatchOptions {
+    @Option(names = "--mode", paramLabel = "MODE", defaultValue = "full", converter = ModeConverter.class,
+            description = "full: a patched head has its own pattern; ov-only: the clean one (default: ${DEFAULT-VALUE})")
+    private PatchMode mode;
+
+    @Option(names = "--final-norm", paramLabel = "on|off", defaultValue = "on", converter = NormConverter.class,
+            description = "whether the difference passes the final norm (default: ${DEFAULT-VALUE})")
+    private FinalNorm finalNorm;
+
+    @Option(names = "--position", paramLabel = "N", defaultValue = "-1",
+            description = "the token whose logits the observable reads, from 0, or from the end with -1"
+                    + " (default: ${DEFAULT-VALUE})")
+    private int position;
+
+    @Option(names = "--check", paramLabel = "N", defaultValue = "4",
+            description = "how many effects, drawn at random, are checked by running the model again in full; 0 for none"
+                    + " (default: ${DEFAULT-VALUE})")
+    private int checks;
+
+    /** Reads {@code full} and {@code ov-only}. */
+    static final class ModeConverter extends WordConverter<PatchMode> {
+        ModeConverter() {
+            super(PatchMode.values());
+        }
+    }
+
+    /** Reads {@code on} and {@code off}. */
+    static final class NormConverter extends WordConverter<FinalNorm> {
+        NormConverter() {
+            super(FinalNorm.values());
+        }
+    }
+
+    /** How heads are patched. */
+    PatchMode mode() {
+        return mode;
+    }
+
+    /** The observable where it is read. */
+    Readout readout(Observable observable) {
+        return new Readout(observable, position, finalNorm);
+    }
+
+    /** How many effects are checked. */
+    int checks() {
+        return Math.max(0, checks);
+    }
+}

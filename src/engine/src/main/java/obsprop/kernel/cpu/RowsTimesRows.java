@@ -1,0 +1,132 @@
+package obsprop.kernel.cpu;
+
+import java.lang.foreign.MemorySegment;
+import obsprop.kernel.cpu.Scratch.Slot;
+import obsprop.tensor.DType;
+
+/**
+ * {@code Y (+)= X W^T}: vectors run over tokens, single weights are broadcast from where W lies. X is packed as panels
+ * [k][width] for all threads; then each chunk of rows of W makes its part of Y^T and turns it. Few tokens take panels of
+ * one vector, so that nearly nothing is computed in vain and W passes through once.
+ */
+final class RowsTimesRows {
+    /** Rows of W in a chunk at most: a multiple of both tiles and of every vector. */
+    private static final int CHUNK_ROWS = 96;
+    /** Rows of W in a chunk at least. */
+    private static final int UNIT_ROWS = 48;
+    /** Panels in a chunk: bounds the part of Y^T that a thread holds. */
+    private static final int CHUNK_PANELS = 4;
+
+    private final Workers.Task pack = this::packChunk;
+    private final Workers.Task turned = this::turnedChunk;
+    private final Scratch shared = new Scratch();
+    private final Matrix x;
+    private final Matrix w;
+    private final Matrix y;
+    private int m;
+    private int n;
+    private int k;
+    private boolean add;
+    private int width;
+    private int chunkRows;
+    private MemorySegment packed = MemorySegment.NULL;
+
+    /** Operands: x [m,k], w the view [k,n] of W [n,k], y [m,n]. */
+    RowsTimesRows(Matrix x, Matrix w, Matrix y) {
+        this.x = x;
+        this.w = w;
+        this.y = y;
+    }
+
+    void run(Workers workers, int rows, int cols, int depth, boolean accumulate) {
+        m = rows;
+        n = cols;
+        k = depth;
+        add = accumulate;
+        width = Tiles.WIDTH > 2 * Lanes.N && m <= Lanes.N ? Lanes.N : Tiles.WIDTH;
+        chunkRows = Math.min(CHUNK_ROWS, Gemm.share(n, UNIT_ROWS, workers));
+        packed = shared.floats(Slot.PACK, (long) panels() * width * k);
+        Gemm.launch(workers, pack, panels() * Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
+        Gemm.launch(workers, turned, Gemm.ceil(n, chunkRows) * Gemm.ceil(panels(), CHUNK_PANELS), (long) m * n * k);
+    }
+
+    private int panels() {
+        return Gemm.ceil(m, width);
+    }
+
+    private void packChunk(int chunk, Scratch scratch) {
+        int panel = chunk % panels();
+        int depth = chunk / panels() * Blocks.DEPTH;
+        int deep = Math.min(Blocks.DEPTH, k - depth);
+        int token = panel * width;
+        // Packing wants [k, tokens]: the transpose of x.
+        Matrix turnedX = scratch.b.set(x.segment, x.offset, x.col, x.row);
+        int tokens = Math.min(width, m - token);
+        Blocks.packPanel(scratch, turnedX, depth, deep, token, tokens, width, packed, packedAt(panel, depth, deep));
+    }
+
+    private long packedAt(int panel, int depth, int deep) {
+        return 4L * width * ((long) panels() * depth + (long) panel * deep);
+    }
+
+    private void turnedChunk(int chunk, Scratch scratch) {
+        int rowChunks = Gemm.ceil(n, chunkRows);
+        int row = chunk % rowChunks * chunkRows;
+        int rows = Math.min(chunkRows, n - row);
+        int firstPanel = chunk / rowChunks * CHUNK_PANELS;
+        int lastPanel = Math.min(panels(), firstPanel + CHUNK_PANELS);
+        MemorySegment result = scratch.floats(Slot.RESULT, (long) CHUNK_PANELS * CHUNK_ROWS * width);
+        if (k == 0) {
+            Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * width);
+        }
+        for (int depth = 0; depth < k; depth += Blocks.DEPTH) {
+            multiply(scratch, result, row, rows, firstPanel, lastPanel, depth);
+        }
+        MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
+        for (int panel = firstPanel; panel < lastPanel; panel++) {
+            int token = panel * width;
+            int tokens = Math.min(width, m - token);
+            Transposer.run(
+                    result, resultAt(panel - firstPanel, 0), 4L * width, y.segment, y.bytes(token, row), 4 * y.row, rows,
+                    tokens, add, square);
+        }
+    }
+
+    /** Where row r of W meets a panel in the chunk's part of Y^T, [panel][row][width]. */
+    private long resultAt(int panel, int r) {
+        return 4L * width * ((long) CHUNK_ROWS * panel + r);
+    }
+
+    /** Adds one block of k to the chunk's part of Y^T; the first overwrites. */
+    private void multiply(
+            Scratch scratch, MemorySegment result, int row, int rows, int firstPanel, int lastPanel, int depth) {
+        int deep = Math.min(Blocks.DEPTH, k - depth);
+        boolean inPlace = w.type == DType.F32;
+        MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
+        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * Blocks.DEPTH);
+        int tileRows = width == Tiles.WIDTH ? Tiles.ROWS : Tiles.THIN_ROWS;
+        for (int r = 0; r < rows; r += tileRows) {
+            int some = Math.min(tileRows, rows - r);
+            if (!inPlace) {
+                for (int i = 0; i < some; i++) {
+                    Convert.widen(w.segment, w.bytes(depth, row + r + i), w.type, p, 4L * Blocks.DEPTH * i, deep);
+                }
+            }
+            long pAt = inPlace ? w.bytes(depth, row + r) : 0;
+            long pRow = inPlace ? 4 * w.col : 4L * Blocks.DEPTH;
+            for (int panel = firstPanel; panel < lastPanel; panel++) {
+                MemorySegment to = depth == 0 ? result : tile;
+                long at = resultAt(panel - firstPanel, r);
+                long toAt = depth == 0 ? at : 0;
+                if (width == Tiles.WIDTH) {
+                    Tiles.multiply(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, to, toAt);
+                } else {
+                    Tiles.multiplyThin(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, to, toAt);
+                }
+                if (depth > 0) {
+                    Copies.addRow(1f, tile, 0, result, at, tileRows * width);
+                }
+            }
+        }
+    }
+}
