@@ -6,9 +6,9 @@ import obsprop.analysis.heads.HeadAnalysis;
 import obsprop.analysis.heads.HeadNormRule;
 import obsprop.analysis.heads.HeadTable;
 import obsprop.cli.UsageException;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.ResolvedObservable;
@@ -31,7 +31,7 @@ public final class HeadsCommand implements Callable<Report> {
             description = "none leaves norms out, weight-only applies their gains (default: ${DEFAULT-VALUE})")
     private HeadNormRule norm;
 
-    private static final class NormWord extends WordConverter<HeadNormRule> {
+    private static final class NormWord extends Choice<HeadNormRule> {
         NormWord() {
             super(HeadNormRule.values());
         }
@@ -47,7 +47,7 @@ public final class HeadsCommand implements Callable<Report> {
             }
             HeadTable table = new HeadAnalysis(session.model(), norm)
                     .table(resolved.stream().map(ResolvedObservable::forEngine).toList());
-            return new HeadsReport(session.name(), WordConverter.word(norm), resolved, table);
+            return new HeadsReport(session.name(), Choice.label(norm), resolved, table);
         }
     }
 }

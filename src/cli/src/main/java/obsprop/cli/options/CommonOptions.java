@@ -41,13 +41,13 @@ public final class CommonOptions {
     @Option(names = "--quiet", description = "no progress, notes or warnings")
     private boolean quiet;
 
-    private static final class DeviceWord extends WordConverter<Device> {
+    private static final class DeviceWord extends Choice<Device> {
         DeviceWord() {
             super(Device.values());
         }
     }
 
-    private static final class PrecisionWord extends WordConverter<CudaPrecision> {
+    private static final class PrecisionWord extends Choice<CudaPrecision> {
         PrecisionWord() {
             super(CudaPrecision.values());
         }

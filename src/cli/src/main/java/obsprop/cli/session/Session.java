@@ -3,11 +3,11 @@ package obsprop.cli.session;
 import java.nio.file.Path;
 import java.util.Optional;
 import obsprop.backend.Backend;
-import obsprop.cli.UsageException;
 import obsprop.cli.tokens.HuggingFaceVocabulary;
 import obsprop.cli.tokens.Vocabulary;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
+import obsprop.model.family.DemoModel;
 import obsprop.model.family.ModelLoader;
 
 /**
@@ -20,8 +20,7 @@ public record Session(String name, Path directory, Backend backend, Transformer 
         implements AutoCloseable {
     /** Opens the model in {@code directory}, or the demo model. */
     public static Session open(Optional<Path> directory, Backend.Choice choice) {
-        Path path = directory.orElseThrow(() ->
-                new UsageException("no model given: --model DIR names a Hugging Face model directory"));
+        Path path = directory.orElseGet(Session::demo);
         Backend backend = Backend.select(choice);
         Transformer model;
         try {
@@ -38,6 +37,13 @@ public record Session(String name, Path directory, Backend backend, Transformer 
             backend.close();
             throw e;
         }
+    }
+
+    /** The demo model's directory, which is removed when this process ends, even by a signal. */
+    private static Path demo() {
+        DemoModel demo = DemoModel.unpack();
+        Runtime.getRuntime().addShutdownHook(new Thread(demo::close, "remove-demo-model"));
+        return demo.directory();
     }
 
     /** The sizes of the model. */

@@ -83,7 +83,7 @@ class HeadsCommandTest {
     @Test
     void badInputIsTwo() {
         String model = Fixture.open("gpt2").directory().toString();
-        for (List<String> wrong : List.of(List.of("heads", "--model", model), List.of("heads", "--observable", "#1"),
+        for (List<String> wrong : List.of(List.of("heads", "--model", model),
                 List.of("heads", "--model", model, "--observable", "#999999"),
                 List.of("heads", "--model", model, "--observable", "\"she\""),
                 List.of("heads", "--model", model + "/nowhere", "--observable", "#1"),

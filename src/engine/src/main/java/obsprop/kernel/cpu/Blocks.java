@@ -9,10 +9,10 @@ import obsprop.tensor.DType;
  * are packed as the tiles want them, rows in sixes read in place.
  */
 final class Blocks {
-    /** k block: a panel of it (256 KiB at 512 bit) stays in L2 beside the rows that stream past. */
-    static final int DEPTH = 1024;
+    /** k block: a group of panels of it (512 KiB at 512 bit) stays in L2 beside the rows that stream past. */
+    static final int DEPTH = 512;
     /** Columns packed at once. */
-    private static final int GROUP = 2 * Tiles.WIDTH;
+    static final int GROUP = 4 * Tiles.WIDTH;
 
     private Blocks() {}
 

@@ -11,7 +11,7 @@ import obsprop.tensor.Tensor;
  *
  * <ul>
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
- *   <li>{@code dY W} for few tokens ({@link RankUpdates}): rows of W stream past, in place;
+ *   <li>{@code dY W} ({@link RankUpdates}), unless for very many tokens: rows of W stream past, in place;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
  *
@@ -21,8 +21,8 @@ import obsprop.tensor.Tensor;
 final class Gemm {
     /** Multiply-adds below which a hand-off to other threads costs more than it saves. */
     private static final long SMALL = 200_000;
-    /** Up to this many tokens rank updates beat packing W. */
-    private static final int FEW_TOKENS = 32;
+    /** Up to this many tokens rank updates beat packing W: their sums stay in L2. */
+    private static final int FEW_TOKENS = 192;
     /** Rows of c in a chunk of the general product: enough to pay for packing columns of b. */
     private static final int BLOCK_ROWS = 42 * Tiles.ROWS;
 
@@ -53,7 +53,7 @@ final class Gemm {
         } else if (rowsInPlace && m <= FEW_TOKENS) {
             rankUpdates.run(workers, m, n, k, add);
         } else {
-            columns = share(n, 2 * Tiles.WIDTH, workers);
+            columns = share(n, Blocks.GROUP, workers);
             launch(workers, general, ceil(n, columns) * ceil(m, BLOCK_ROWS), (long) m * n * k);
         }
     }

@@ -6,8 +6,8 @@ import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
 /**
- * {@code dX (+)= dY W} for few tokens: eight rows of W at a time meet all tokens, so that W is read once, in place and in
- * the order of memory. A chunk is a strip of columns.
+ * {@code dX (+)= dY W}: eight rows of W at a time meet all tokens, so that W is read once, in place and in
+ * the order of memory. A chunk is a strip of columns; its sums for all tokens stay in L2.
  */
 final class RankUpdates {
     private static final int ROWS = 8;

@@ -1,0 +1,41 @@
+package obsprop.bench;
+
+import java.util.ServiceLoader;
+
+/** One library's matrix product with a weight; found by its name through {@link ServiceLoader}. */
+public interface Multiplier extends AutoCloseable {
+    /** The name for {@code -p engine=}. */
+    String name();
+
+    /**
+     * Takes operands over into whatever form the library likes.
+     *
+     * @param weights copies of one weight [out,in], called in turn so that caches cannot keep it
+     */
+    void prepare(int threads, float[] x, float[] weight, int copies, int tokens, int out, int in);
+
+    /** {@code Y = X W^T} for x [tokens,in]. */
+    void forward(int copy);
+
+    /** {@code dX = dY W} for dY [tokens,out], being the last result of {@link #forward}. */
+    void backward(int copy);
+
+    /** The last result of {@link #forward}, [tokens,out]. */
+    float[] y();
+
+    /** The last result of {@link #backward}, [tokens,in]. */
+    float[] dx();
+
+    @Override
+    void close();
+
+    /** @throws IllegalArgumentException if there is none of that name, with the remedy */
+    static Multiplier named(String name) {
+        for (Multiplier multiplier : ServiceLoader.load(Multiplier.class)) {
+            if (multiplier.name().equals(name)) {
+                return multiplier;
+            }
+        }
+        throw new IllegalArgumentException("no engine " + name + ": build with -Ppeers for openblas and libtorch");
+    }
+}
