@@ -52,14 +52,14 @@ public final class TextOptions {
     private boolean specialTokens;
 
     /** Reads {@link SampleBy}. */
-    static final class SampleByConverter extends WordConverter<SampleBy> {
+    static final class SampleByConverter extends Choice<SampleBy> {
         SampleByConverter() {
             super(SampleBy.values());
         }
     }
 
     /** Reads {@link Malformed}. */
-    static final class MalformedConverter extends WordConverter<Malformed> {
+    static final class MalformedConverter extends Choice<Malformed> {
         MalformedConverter() {
             super(Malformed.values());
         }

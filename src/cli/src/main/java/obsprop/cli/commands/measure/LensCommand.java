@@ -10,7 +10,7 @@ import obsprop.cli.commands.Numbers;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.NamedVector;
 import obsprop.cli.options.VectorOptions;
-import obsprop.cli.options.WordConverter;
+import obsprop.cli.options.Choice;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.cli.output.Table;
@@ -42,14 +42,14 @@ public final class LensCommand implements Callable<Report> {
     private int k;
 
     /** Reads {@link Lens.Side}. */
-    static final class SideConverter extends WordConverter<Lens.Side> {
+    static final class SideConverter extends Choice<Lens.Side> {
         SideConverter() {
             super(Lens.Side.values());
         }
     }
 
     /** Reads {@link Lens.Measure}. */
-    static final class MeasureConverter extends WordConverter<Lens.Measure> {
+    static final class MeasureConverter extends Choice<Lens.Measure> {
         MeasureConverter() {
             super(Lens.Measure.values());
         }
@@ -63,7 +63,7 @@ public final class LensCommand implements Callable<Report> {
         try (Session session = common.open()) {
             Lens lens = new Lens(session.model(), side);
             List<Seen> seen = vectors.all(session, common).stream().map(vector -> seen(vector, lens, session)).toList();
-            return new LensReport(session.name(), WordConverter.word(side), WordConverter.word(measure), seen);
+            return new LensReport(session.name(), Choice.label(side), Choice.label(measure), seen);
         }
     }
 

@@ -9,7 +9,7 @@ import obsprop.analysis.norms.NormErrors;
 import obsprop.analysis.norms.NormInput;
 import obsprop.cli.commands.Numbers;
 import obsprop.cli.commands.ObservableView;
-import obsprop.cli.options.WordConverter;
+import obsprop.cli.options.Choice;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.cli.output.Table;
@@ -34,7 +34,7 @@ record NormsReport(String model, List<String> groups, List<NormInput> norms, Lis
     }
 
     private static ObjectNode json(NormInput norm) {
-        ObjectNode object = Json.object().put("layer", norm.layer()).put("site", WordConverter.word(norm.site()))
+        ObjectNode object = Json.object().put("layer", norm.layer()).put("site", Choice.label(norm.site()))
                 .put("mean_length", norm.meanLength());
         object.put("length_deviation", norm.lengthDeviation());
         object.putObject("gain").put("mean", norm.gain().mean()).put("deviation", norm.gain().deviation())
@@ -46,7 +46,7 @@ record NormsReport(String model, List<String> groups, List<NormInput> norms, Lis
         ObjectNode object = ObservableView.json(errors.observable);
         ArrayNode rules = object.putArray("rules");
         errors.rules.forEach((rule, e) -> {
-            ObjectNode node = rules.addObject().put("rule", WordConverter.word(rule)).put("own_error", e.ownError());
+            ObjectNode node = rules.addObject().put("rule", Choice.label(rule)).put("own_error", e.ownError());
             node.put("cosine", e.cosine());
             node.put("angle", e.angle());
             ArrayNode cross = node.putArray("cross");
@@ -64,7 +64,7 @@ record NormsReport(String model, List<String> groups, List<NormInput> norms, Lis
     public String text() {
         Table table = new Table(Column.text("layer"), Column.text("norm"), Column.number("mean ||x||"), Column.number("deviation"),
                 Column.number("mean gain"), Column.number("deviation"), Column.number("least"), Column.number("most"));
-        norms.forEach(n -> table.row(Integer.toString(n.layer()), WordConverter.word(n.site()), Numbers.fixed(n.meanLength()),
+        norms.forEach(n -> table.row(Integer.toString(n.layer()), Choice.label(n.site()), Numbers.fixed(n.meanLength()),
                 Numbers.fixed(n.lengthDeviation()), Numbers.fixed(n.gain().mean()), Numbers.fixed(n.gain().deviation()),
                 Numbers.fixed(n.gain().least()), Numbers.fixed(n.gain().most())));
         StringBuilder text = new StringBuilder(table.toString());
@@ -80,7 +80,7 @@ record NormsReport(String model, List<String> groups, List<NormInput> norms, Lis
         errors.rules.forEach((rule, e) -> {
             for (int from = 0; from < groups.size(); from++) {
                 for (int to = 0; to < groups.size(); to++) {
-                    table.row(WordConverter.word(rule), groups.get(from), groups.get(to), Numbers.fixed(e.crossError()[from][to]),
+                    table.row(Choice.label(rule), groups.get(from), groups.get(to), Numbers.fixed(e.crossError()[from][to]),
                             Numbers.fixed(e.ownError()), Numbers.fixed(e.cosine()), Numbers.fixed(e.angle()));
                 }
             }

@@ -12,7 +12,7 @@ import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.NamedVector;
 import obsprop.cli.options.TextOptions;
 import obsprop.cli.options.VectorOptions;
-import obsprop.cli.options.WordConverter;
+import obsprop.cli.options.Choice;
 import obsprop.cli.output.Progress;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.Session;
@@ -66,7 +66,7 @@ public final class ProbeCommand implements Callable<Report> {
     private long seed;
 
     /** Reads {@link PooledActivations.Pooling}. */
-    static final class PoolingConverter extends WordConverter<PooledActivations.Pooling> {
+    static final class PoolingConverter extends Choice<PooledActivations.Pooling> {
         PoolingConverter() {
             super(PooledActivations.Pooling.values());
         }
@@ -94,7 +94,7 @@ public final class ProbeCommand implements Callable<Report> {
                 probed.add(new ProbeReport.Probed(vector, ProbeComparison.of(x, classes, vector.direction(), options)));
             }
             return new ProbeReport(session.name(), high, examples.classes().stream().filter(c -> !c.equals(high)).toList(),
-                    WordConverter.word(pooling), probed);
+                    Choice.label(pooling), probed);
         }
     }
 
