@@ -116,8 +116,8 @@ final class PairSession implements AutoCloseable {
     static Map<String, String> metadata(Session session, ResolvedObservable observable, PatchOptions options) {
         Readout readout = options.readout(observable.forEngine());
         return new TreeMap<>(Map.of("model", session.name(), "observable", observable.name(),
-                "rule", Choice.label(options.mode()),
-                "final_norm", Choice.label(readout.finalNorm())));
+                "rule", WordConverter.word(options.mode()),
+                "final_norm", WordConverter.word(readout.finalNorm())));
     }
 
     /** The observable on both prompts. */

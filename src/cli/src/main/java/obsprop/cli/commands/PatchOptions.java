@@ -48,14 +48,14 @@ final class PatchOptions {
     }
 
     /** Reads {@code full} and {@code ov-only}. */
-    static final class ModeConverter extends Choice<PatchMode> {
+    static final class ModeConverter extends WordConverter<PatchMode> {
         ModeConverter() {
             super(PatchMode.values());
         }
     }
 
     /** Reads {@code on} and {@code off}. */
-    static final class NormConverter extends Choice<FinalNorm> {
+    static final class NormConverter extends WordConverter<FinalNorm> {
         NormConverter() {
             super(FinalNorm.values());
         }
