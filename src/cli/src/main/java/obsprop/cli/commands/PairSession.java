@@ -108,7 +108,7 @@ final class PairSession implements AutoCloseable {
     /** What a file of effects says about itself. */
     Map<String, String> metadata() {
         Map<String, String> metadata = metadata(session, observable, options);
-        options.ablation().ifPresent(how -> metadata.put("ablation", WordConverter.word(how)));
+        options.ablation().ifPresent(how -> metadata.put("ablation", Choice.label(how)));
         return metadata;
     }
 
@@ -116,8 +116,8 @@ final class PairSession implements AutoCloseable {
     static Map<String, String> metadata(Session session, ResolvedObservable observable, PatchOptions options) {
         Readout readout = options.readout(observable.forEngine());
         return new TreeMap<>(Map.of("model", session.name(), "observable", observable.name(),
-                "rule", WordConverter.word(options.mode()),
-                "final_norm", WordConverter.word(readout.finalNorm())));
+                "rule", Choice.label(options.mode()),
+                "final_norm", Choice.label(readout.finalNorm())));
     }
 
     /** The observable on both prompts. */

@@ -70,7 +70,7 @@ public final class PatchCommand implements Callable<Report> {
     private Optional<Path> out;
 
     /** Reads {@code named} and {@code all}. */
-    static final class ReachConverter extends WordConverter<Reach> {
+    static final class ReachConverter extends Choice<Reach> {
         ReachConverter() {
             super(Reach.values());
         }

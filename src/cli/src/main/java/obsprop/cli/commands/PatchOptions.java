@@ -41,21 +41,21 @@ final class PatchOptions {
     private List<Path> over = new ArrayList<>();
 
     /** Reads {@code zero} and {@code mean}. */
-    static final class AblationConverter extends WordConverter<Ablation> {
+    static final class AblationConverter extends Choice<Ablation> {
         AblationConverter() {
             super(Ablation.values());
         }
     }
 
     /** Reads {@code full} and {@code ov-only}. */
-    static final class ModeConverter extends WordConverter<PatchMode> {
+    static final class ModeConverter extends Choice<PatchMode> {
         ModeConverter() {
             super(PatchMode.values());
         }
     }
 
     /** Reads {@code on} and {@code off}. */
-    static final class NormConverter extends WordConverter<FinalNorm> {
+    static final class NormConverter extends Choice<FinalNorm> {
         NormConverter() {
             super(FinalNorm.values());
         }

@@ -58,7 +58,7 @@ public final class PathsCommand implements Callable<Report> {
     private PatchOptions options;
 
     /** Reads {@code signed}, {@code absolute} and {@code lowest}. */
-    static final class RankConverter extends WordConverter<Rank> {
+    static final class RankConverter extends Choice<Rank> {
         RankConverter() {
             super(Rank.values());
         }
@@ -73,7 +73,7 @@ public final class PathsCommand implements Callable<Report> {
                     session.pair(), session.readout(), options.mode(), Reach.NAMED, found, options.sample()));
             oracle.ifPresent(agreement -> PairSession.tell(common, agreement));
             return new PathsReport(session.metadata(), session.observable(), session.values(), found,
-                    WordConverter.word(rank), session.cosines(found), oracle);
+                    Choice.label(rank), session.cosines(found), oracle);
         }
     }
 }
