@@ -23,7 +23,7 @@ public final class Progress implements AutoCloseable {
 
     /** Draws a bar of {@code steps} steps on the terminal {@code to}. */
     public static Progress bar(PrintStream to, String task, long steps) {
-        return new Progress(Optional.of(new ProgressBarBuilder().setTaskName(task).setInitialMax(steps)
+        return new Progress(Optional.of(new ProgressBarBuilder().setTaskName(task).setInitialMax(steps).showSpeed()
                 .setConsumer(new ConsoleProgressBarConsumer(to, WIDTH)).clearDisplayOnFinish().build()));
     }
 
