@@ -19,12 +19,12 @@ class ProgressTest {
             seconds = 30;
             progress.step(90);
             progress.step(0);
-            assertEquals(List.of("\rscores  50 % [###############...............] 0:30, 0:30 left"), drawn);
+            assertEquals(List.of("\rscores  50 % [###############...............] 3.3/s, 0:30, 0:30 left"), drawn);
             seconds = 90;
             progress.step(500);
-            assertEquals("\rscores 100 % [##############################] 1:30, 0:00 left", drawn.getLast());
+            assertEquals("\rscores 100 % [##############################] 6.7/s, 1:30, 0:00 left", drawn.getLast());
         }
-        assertEquals("\r" + " ".repeat(61) + "\r", drawn.getLast());
+        assertEquals("\r" + " ".repeat(68) + "\r", drawn.getLast());
     }
 
     @Test
