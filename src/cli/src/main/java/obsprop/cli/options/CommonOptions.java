@@ -87,6 +87,6 @@ public final class CommonOptions {
 
     /** A progress bar where somebody is watching. */
     public Progress progress(String task, long steps) {
-        return quiet || !Boolean.getBoolean(TERMINAL) ? Progress.none() : Progress.bar(System.err, task, steps);
+        return quiet || !Boolean.getBoolean(TERMINAL) ? Progress.none() : Progress.onTerminal(task, steps);
     }
 }
