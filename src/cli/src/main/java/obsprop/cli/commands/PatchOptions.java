@@ -8,6 +8,7 @@ import obsprop.analysis.patching.FinalNorm;
 import obsprop.analysis.patching.OracleAgreement;
 import obsprop.analysis.patching.PatchMode;
 import obsprop.analysis.patching.Readout;
+import obsprop.cli.UsageException;
 import obsprop.cli.options.Choice;
 import obsprop.propagation.Observable;
 import picocli.CommandLine.Option;
@@ -73,7 +74,10 @@ final class PatchOptions {
 
     /** Which effects are checked: for one question always the same. */
     OracleAgreement.Sample sample() {
-        return new OracleAgreement.Sample(Math.max(0, checks), 1);
+        if (checks < 0) {
+            throw new UsageException("--check: " + checks + " is too few: give 0 for none, or more");
+        }
+        return new OracleAgreement.Sample(checks, 1);
     }
 
     /** What stands in for the corrupted prompt, if anything. */

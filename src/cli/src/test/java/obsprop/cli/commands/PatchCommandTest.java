@@ -221,6 +221,7 @@ class PatchCommandTest {
                 "--corrupted-token-ids", "1,2", "--observable", "#1", "--out", out), "lengths");
         refused(question("patch", Fixture.open("opt-postnorm"), "--heads", "--out", out), "no direct effects");
         refused(question("paths", fixture, "--beam", "0"), "beam");
+        refused(question("paths", fixture, "--check", "-1"), "check");
         refused(question("paths", fixture, "--tail", "attn7.0@1"), "tail");
         refused(question("paths", fixture, "--read", "99"), "read");
         refused(List.of("attribute", "--model", Fixture.open("opt-postnorm").directory().toString(),
