@@ -57,6 +57,11 @@ public final class VectorOptions {
         for (Path file : files) {
             FeatureVector vector = site().map(at -> FeatureVector.load(file, at)).orElseGet(() -> FeatureVector.load(file));
             String made = vector.provenance().model();
+            if (vector.direction().length != session.config().dModel()) {
+                throw new UsageException(file + " holds a vector of " + vector.direction().length + " elements"
+                        + (made.isEmpty() ? "" : ", made with the model " + made) + ", but the residual stream of "
+                        + session.name() + " has " + session.config().dModel() + ": give the --model that it was made with");
+            }
             if (!made.isEmpty() && !made.equals(session.name())) {
                 common.note(file + " was made with the model " + made + ", not with " + session.name());
             }

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import obsprop.analysis.steering.Edit;
 import obsprop.analysis.steering.Steering;
 import obsprop.cli.UsageException;
@@ -96,6 +97,10 @@ public final class SteerCommand implements Callable<Report> {
         if (k < 0) {
             throw new UsageException("--top: " + k + " is negative");
         }
+        Stream.of(change.add, change.set, factor).flatMap(Optional::stream).filter(value -> !Double.isFinite(value)).findFirst()
+                .ifPresent(value -> {
+                    throw new UsageException("--add, --set or --factor: " + value + " is not finite: give a number such as 1.5");
+                });
         if (allPositions && !positions.isEmpty()) {
             throw new UsageException("--positions and --all-positions both say which tokens: leave one of them out");
         }

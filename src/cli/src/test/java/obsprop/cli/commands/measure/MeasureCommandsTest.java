@@ -57,6 +57,7 @@ class MeasureCommandsTest {
                 run("steer", "--prompt", "Lily", "--pairwise", "--corrupted", "Tim was"),
                 run("steer", "--prompt", "Lily", "--add", "1", "--corrupted", "Tim"),
                 run("steer", "--prompt", "Lily", "--add", "1", "--factor", "2"),
+                run("steer", "--prompt", "Lily", "--add", "NaN"),
                 run("steer", "--prompt", "Lily", "--add", "1", "--observable", "#5"),
                 run("probe", "--text", text), run("probe", "--text", labelled),
                 run("probe", "--text", labelled, "--malformed", "skip"),
@@ -68,6 +69,18 @@ class MeasureCommandsTest {
                     .matches("obsprop: .+"), run.err());
         }
         assertTrue(run("score", "--text", labelled).err().contains("text.jsonl, line 2: "), "the line is named");
+    }
+
+    @Test
+    void aVectorOfAnotherModelIsOneLine() {
+        String vector = folder.resolve("demo.safetensors").toString();
+        Invocation made = Invocation.of("vector", "--observable", "#1", "--path", "attn1.2@0", "--norm", "none", "--out", vector);
+        assertEquals(0, made.code(), made.err());
+        Invocation run = run("lens", "--vector", vector);
+        assertEquals(2, run.code());
+        assertEquals("", run.out());
+        assertTrue(run.err().matches("obsprop: .*demo\\.safetensors holds a vector of .*, made with the model demo, .*\\n"),
+                run.err());
     }
 
     @Test
