@@ -15,12 +15,13 @@ import java.util.SequencedMap;
  * @param point where MLPs were linearised, and what was found there
  */
 public record Provenance(String model, String observable, String path, String norm, String pattern, String point) {
-    /** As metadata of a file. */
+    /** As metadata of a file; {@code rule} sums up two others, for readers who look for it as in other commands' files. */
     SequencedMap<String, String> toMetadata() {
         SequencedMap<String, String> map = new LinkedHashMap<>();
         map.put("model", model);
         map.put("observable", observable);
         map.put("path", path);
+        map.put("rule", "norm " + norm + ", pattern " + pattern);
         map.put("norm", norm);
         map.put("pattern", pattern);
         map.put("point", point);

@@ -45,6 +45,7 @@ class VectorCommandTest {
         assertEquals("golden", file.metadata().get("observable"));
         assertEquals("none (final exact)", file.metadata().get("norm"));
         assertEquals("one", file.metadata().get("pattern"));
+        assertEquals("norm none (final exact), pattern one", file.metadata().get("rule"));
     }
 
     /** By the weights alone, no prompt: the OV feature. */
