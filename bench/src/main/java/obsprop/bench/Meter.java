@@ -2,16 +2,19 @@ package obsprop.bench;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongSupplier;
 
 /**
  * Turns iterations into GFLOP/s and GB/s with the limits of the same seconds beside them: before and after each iteration
- * the limits are measured, and the summary shows medians over the iterations.
+ * the limits are measured, and the summary shows medians over the iterations. With one thread all times are CPU times,
+ * which other work on the machine disturbs less.
  */
 final class Meter implements AutoCloseable {
     private final String what;
     private final double flops;
     private final double bytes;
     private final Limits limits;
+    private final LongSupplier clock;
     private final List<Double> seconds = new ArrayList<>();
     private final List<Double> ofPeak = new ArrayList<>();
     private final List<Double> ofBandwidth = new ArrayList<>();
@@ -30,6 +33,7 @@ final class Meter implements AutoCloseable {
         this.what = what;
         this.flops = flops;
         this.bytes = bytes;
+        clock = Limits.clock(threads);
         limits = new Limits(threads);
     }
 
@@ -37,7 +41,7 @@ final class Meter implements AutoCloseable {
         peakBefore = limits.gflops();
         bandwidthBefore = limits.gigabytes();
         calls = 0;
-        start = System.nanoTime();
+        start = clock.getAsLong();
     }
 
     void call() {
@@ -45,7 +49,7 @@ final class Meter implements AutoCloseable {
     }
 
     void endIteration() {
-        double each = (System.nanoTime() - start) * 1e-9 / calls;
+        double each = (clock.getAsLong() - start) * 1e-9 / calls;
         double peak = (peakBefore + limits.gflops()) / 2;
         double bandwidth = (bandwidthBefore + limits.gigabytes()) / 2;
         seconds.add(each);

@@ -41,10 +41,10 @@ final class RankUpdates {
     private void chunk(int chunk, Scratch scratch) {
         int col = chunk * strip;
         int cols = Math.min(strip, n - col);
-        MemorySegment sums = scratch.floats(Slot.RESULT, (long) m * Tiles.STRIP);
-        long sumRow = 4L * Tiles.STRIP;
+        MemorySegment sums = scratch.floats(Slot.RESULT, (long) m * Tiles.STRIP_STRIDE);
+        long sumRow = 4L * Tiles.STRIP_STRIDE;
         for (int depth = 0; depth < Math.max(1, k); depth += Blocks.DEPTH) {
-            Copies.zeroRow(sums, 0, m * Tiles.STRIP);
+            Copies.zeroRow(sums, 0, m * Tiles.STRIP_STRIDE);
             int end = Math.min(k, depth + Blocks.DEPTH);
             for (int row = depth; row < end; row += ROWS) {
                 update(scratch, sums, row, Math.min(ROWS, end - row), col, cols);

@@ -30,12 +30,14 @@ final class Tiles {
     static final int SIZE = ROWS * WIDTH;
     /** Rows of a thin tile. */
     static final int THIN_ROWS = 8;
-    /** Floats from row to row of the result of {@link #addRank8}. */
+    /** Columns of the result of {@link #addRank8} at most. */
     static final int STRIP = 512;
+    /** Floats from row to row there: not a power of two, or all tokens would fall into two sets of the cache. */
+    static final int STRIP_STRIDE = STRIP + 16;
     /** Columns that {@link #addRank8} takes at once. */
     static final int STEP = WIDE ? 2 * N : N;
 
-    private static final long STRIP_BYTES = 4L * STRIP;
+    private static final long STRIP_BYTES = 4L * STRIP_STRIDE;
 
     private Tiles() {}
 
@@ -80,7 +82,7 @@ final class Tiles {
      *
      * @param d [tokens][8]
      * @param cols a multiple of {@link #STEP}
-     * @param y rows of {@link #STRIP} floats
+     * @param y rows {@link #STRIP_STRIDE} floats apart
      */
     static void addRank8(
             MemorySegment w, long wAt, long wRow, MemorySegment d, int tokens, int cols, MemorySegment y, long yAt) {

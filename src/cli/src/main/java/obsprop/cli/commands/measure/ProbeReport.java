@@ -39,6 +39,8 @@ record ProbeReport(String model, String positive, List<String> negative, String 
         ObjectNode object = Json.object().put("auc", judgement.auc());
         VectorView.putInterval(object, "interval", judgement.interval());
         object.put("cosine", judgement.cosine());
+        judgement.positive().forEach(object.putArray("positive_scores")::add);
+        judgement.negative().forEach(object.putArray("negative_scores")::add);
         return object;
     }
 

@@ -1,10 +1,10 @@
 package obsprop.cli.commands.measure;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import obsprop.cli.options.NamedVector;
-import obsprop.cli.output.Json;
 import obsprop.analysis.statistics.Interval;
 import obsprop.analysis.statistics.Vectors;
+import obsprop.cli.options.NamedVector;
+import obsprop.cli.output.Json;
 
 /** How these commands show a vector. */
 final class VectorView {

@@ -1,0 +1,153 @@
+package obsprop.bench;
+
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import obsprop.kernel.cpu.CpuKernels;
+import obsprop.kernel.scalar.ScalarKernels;
+import obsprop.model.ActivationCache;
+import obsprop.model.Batch;
+import obsprop.model.Keep;
+import obsprop.model.ModelConfig;
+import obsprop.model.Transformer;
+import obsprop.model.family.ModelLoader;
+import obsprop.model.layer.Rules;
+import obsprop.propagation.Observable;
+import obsprop.propagation.Propagator;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Level;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+import org.openjdk.jmh.annotations.Warmup;
+import org.openjdk.jmh.infra.BenchmarkParams;
+
+/**
+ * How long does one prompt take through a whole model, forward, and forward with the exact gradient of one observable?
+ *
+ * <p>{@code -p model=DIR} names a model, for instance a random one of GPT-Neo-1.3B's shape. The gradient is proved first
+ * on a short prompt against the scalar kernels.
+ */
+@State(Scope.Benchmark)
+@BenchmarkMode({Mode.SampleTime})
+@OutputTimeUnit(TimeUnit.MICROSECONDS)
+@Fork(value = 1, jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"})
+@Warmup(iterations = ModelPass.WARMUP, time = 3)
+@Measurement(iterations = 5, time = 2)
+public class ModelPass {
+    static final int WARMUP = 2;
+    private static final int PROVED_TOKENS = 3;
+
+    @Param({"model"})
+    public String model;
+
+    @Param({"128", "16"})
+    public int tokens;
+
+    @Param({"2"})
+    public int workers;
+
+    private final Arena arena = Arena.ofShared();
+    private final Observable observable = Observable.difference("a - b", 1, 2);
+    private CpuKernels kernels;
+    private Transformer transformer;
+    private Propagator propagator;
+    private Batch batch;
+    private ActivationCache cache;
+    private List<Propagator.Target> targets;
+    private Meter meter;
+
+    @Setup(Level.Trial)
+    public void prepare(BenchmarkParams parameters) {
+        kernels = CpuKernels.create(workers);
+        transformer = ModelLoader.open(Path.of(model), kernels);
+        propagator = new Propagator(transformer);
+        proveAgreement();
+        batch = Batch.of(prompt(tokens));
+        cache = transformer.allocate(batch.segments(), Keep.EVERYTHING, transformer.config().nLayers());
+        targets = List.of(new Propagator.Target(observable, tokens - 1));
+        String method = parameters.getBenchmark().substring(parameters.getBenchmark().lastIndexOf('.') + 1);
+        ModelConfig config = transformer.config();
+        double weights = (double) config.nLayers() * config.dModel()
+                * (4.0 * config.nHeads() * config.dHead() + 2.0 * config.dMlp());
+        DType type = transformer.block(0).attention().output().weight().dtype();
+        int passes = method.equals("forward") ? 1 : 2;
+        meter = new Meter(
+                method + " " + tokens + " tokens, " + config.nLayers() + " layers, " + type, 2.0 * passes * tokens * weights,
+                passes * type.bytes() * weights, workers);
+    }
+
+    private int[] prompt(int length) {
+        return new Random(7).ints(length, 0, transformer.config().dVocab()).toArray();
+    }
+
+    private void proveAgreement() {
+        Batch few = Batch.of(prompt(PROVED_TOKENS));
+        float[] fast = gradient(transformer, few);
+        try (Transformer oracle = ModelLoader.open(Path.of(model), ScalarKernels.float32())) {
+            float[] right = gradient(oracle, few);
+            double largest = 0;
+            double error = 0;
+            for (int i = 0; i < right.length; i++) {
+                largest = Math.max(largest, Math.abs(right[i]));
+                error = Math.max(error, Math.abs(right[i] - fast[i]));
+            }
+            System.out.printf("%ngradient against the scalar kernels: %.1e of the largest value%n", error / largest);
+            if (!(error <= 1e-4 * largest)) {
+                throw new IllegalStateException("the gradients disagree");
+            }
+        }
+    }
+
+    private float[] gradient(Transformer with, Batch few) {
+        try (Arena once = Arena.ofShared(); ActivationCache values = with.forward(few)) {
+            var target = new Propagator.Target(observable, PROVED_TOKENS - 1);
+            Tensor all = new Propagator(with).gradients(values, List.of(target), Rules.EXACT, once);
+            return all.select(0, 0).select(0, 0).toFloats();
+        }
+    }
+
+    @Setup(Level.Iteration)
+    public void startIteration() {
+        meter.startIteration();
+    }
+
+    @TearDown(Level.Iteration)
+    public void endIteration() {
+        meter.endIteration();
+    }
+
+    @TearDown(Level.Trial)
+    public void finish() {
+        meter.forgetWarmup(WARMUP);
+        meter.close();
+        cache.close();
+        transformer.close();
+        kernels.close();
+        arena.close();
+    }
+
+    @Benchmark
+    public void forward() {
+        meter.call();
+        transformer.forward(batch, cache);
+    }
+
+    @Benchmark
+    public void forwardAndVjp() {
+        meter.call();
+        transformer.forward(batch, cache);
+        propagator.sweep(cache, targets, Rules.EXACT, 0, (layer, point, first, rows) -> {});
+    }
+}
