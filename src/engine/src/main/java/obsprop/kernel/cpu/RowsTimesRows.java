@@ -12,8 +12,8 @@ import obsprop.tensor.DType;
 final class RowsTimesRows {
     /** k block: a panel of it (256 KiB at 512 bit) stays in L2 while rows of W stream past. */
     private static final int DEPTH = 1024;
-    /** Rows of W in a chunk at most: a multiple of both tiles and of every vector. */
-    private static final int CHUNK_ROWS = 96;
+    /** Rows of W in a chunk at most, a multiple of both tiles and of every vector; X passes through once a chunk. */
+    private static final int CHUNK_ROWS = 384;
     /** Rows of W in a chunk at least. */
     private static final int UNIT_ROWS = 48;
     /** Panels in a chunk: bounds the part of Y^T that a thread holds. */
