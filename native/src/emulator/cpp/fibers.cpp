@@ -74,24 +74,34 @@ bool release(State barrier, unsigned first, unsigned end) {
     return true;
 }
 
-bool runBlock(unsigned threads) {
+// Lets the threads of a warp that can go on; whether there was any.
+bool runWarp(unsigned first, unsigned end, bool backwards) {
+    bool progress = false;
+    for (unsigned step = 0; step < end - first; step++) {
+        unsigned i = backwards ? end - 1 - step : first + step;
+        if (fibers[i].state == READY) {
+            run(i);
+            progress = true;
+        }
+    }
+    return release(AT_WARP_BARRIER, first, end) || progress;
+}
+
+// Runs each warp as far ahead of the others as barriers allow, and every other block backwards: what lacks a barrier then
+// shows, whichever thread should come first.
+bool runBlock(unsigned threads, bool backwards) {
+    unsigned warps = (threads + WARP - 1) / WARP;
     for (unsigned i = 0; i < threads; i++) prepare(fibers[i]);
     for (;;) {
-        bool progress = false;
-        unsigned done = 0;
-        for (unsigned i = 0; i < threads; i++) {
-            if (fibers[i].state == READY) {
-                run(i);
-                progress = true;
+        for (unsigned step = 0; step < warps; step++) {
+            unsigned w = backwards ? warps - 1 - step : step;
+            while (runWarp(w * WARP, std::min(w * WARP + WARP, threads), backwards)) {
             }
-            done += fibers[i].state == DONE;
         }
+        unsigned done = 0;
+        for (unsigned i = 0; i < threads; i++) done += fibers[i].state == DONE;
         if (done == threads) return true;
-        for (unsigned w = 0; w < threads; w += WARP) {
-            progress |= release(AT_WARP_BARRIER, w, std::min(w + WARP, threads));
-        }
-        progress |= release(AT_BLOCK_BARRIER, 0, threads);
-        if (!progress) {
+        if (!release(AT_BLOCK_BARRIER, 0, threads)) {
             fprintf(stderr, "emulator: not all threads of block (%u,%u,%u) reach a barrier\n", blockIdx.x, blockIdx.y,
                     blockIdx.z);
             for (Fiber &f : fibers) f.started = false; // the stuck ones start afresh
@@ -123,7 +133,7 @@ bool emulator::runGrid(Shape grid, Shape block, const std::function<void()> &ker
         for (unsigned y = 0; y < grid.y; y++) {
             for (unsigned x = 0; x < grid.x; x++) {
                 blockIdx = {x, y, z};
-                if (!runBlock(threads)) return false;
+                if (!runBlock(threads, (x + y + z) % 2 != 0)) return false;
             }
         }
     }

@@ -122,7 +122,7 @@ public final class CudaDevice implements AutoCloseable {
 
     private String outOfMemory(long bytes) {
         return "out of memory on " + description.name() + ": " + size(bytes) + " asked for, " + size(freeMemory())
-                + " free; use shorter prompts, fewer of them or fewer observables at a time, or --device cpu";
+                + " free; use shorter prompts, fewer of them, fewer observables at a time, or the CPU";
     }
 
     /** Bytes not in use by anyone, this device's pool of freed memory apart. */

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import obsprop.cli.commands.AttributeCommand;
+import obsprop.cli.commands.DemoCommand;
 import obsprop.cli.commands.HeadsCommand;
 import obsprop.cli.commands.InfoCommand;
 import obsprop.cli.commands.PatchCommand;
@@ -17,6 +18,7 @@ import obsprop.cli.commands.measure.ProbeCommand;
 import obsprop.cli.commands.measure.ScoreCommand;
 import obsprop.cli.commands.measure.SteerCommand;
 import obsprop.cli.output.Report;
+import obsprop.weights.WeightsCommand;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
@@ -29,6 +31,7 @@ import picocli.CommandLine;
 final class Commands implements Runnable {
     /** One line a command, in the order of the help. */
     private static final List<Entry> ALL = List.of(
+            new Entry("demo", DemoCommand::new),
             new Entry("heads", HeadsCommand::new),
             new Entry("trace", TraceCommand::new),
             new Entry("vector", VectorCommand::new),
@@ -52,6 +55,9 @@ final class Commands implements Runnable {
         CommandLine line = new CommandLine(new Commands());
         List<Entry> named = ALL.stream().filter(entry -> !arguments.isEmpty() && entry.name.equals(arguments.getFirst())).toList();
         (named.isEmpty() ? ALL : named).forEach(entry -> line.addSubcommand(entry.name, entry.make.get()));
+        if (named.isEmpty()) {
+            line.addSubcommand(new WeightsCommand());
+        }
         return line;
     }
 

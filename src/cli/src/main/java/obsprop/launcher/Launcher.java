@@ -3,6 +3,7 @@ package obsprop.launcher;
 import java.io.File;
 import java.io.IOException;
 import java.net.URISyntaxException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -21,6 +22,8 @@ public final class Launcher {
     private static final int MINIMUM = 25;
     private static final String VECTOR = "jdk.incubator.vector";
     private static final String MAIN = "obsprop.cli.Main";
+    /** What the build leaves beside the jar so that a JVM starts faster. */
+    private static final String CACHE = "obsprop.aot";
     private static final long SECONDS_TO_END = 5;
 
     private Launcher() {
@@ -51,14 +54,20 @@ public final class Launcher {
         return Path.of(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI());
     }
 
-    private static List<String> command(Path home, Path jar, Map<String, String> environment,
-            Arguments arguments) {
+    private static List<String> command(Path home, Path jar, Map<String, String> environment, Arguments arguments) {
         List<String> command = new ArrayList<>(List.of(JavaHomes.executable(home).toString(),
                 "--add-modules", VECTOR, "--enable-native-access=ALL-UNNAMED",
                 // The data lies off the heap: the collector with the least to start is the right one.
                 "-XX:+UseSerialGC", "-XX:-UsePerfData",
+                // The JVM would put its warnings on stdout, among the results.
+                "-Xlog:disable", "-Xlog:all=warning,aot*=off,cds*=off:stderr",
                 "-Dobsprop.launcher=" + ProcessHandle.current().pid(),
                 "-Dobsprop.terminal=" + stderrIsTerminal()));
+        Path cache = jar.resolveSibling(CACHE);
+        if (Files.exists(cache)) {
+            // The JVM takes it only where JVM and jar are those that it was made with.
+            command.add("-XX:AOTCache=" + cache);
+        }
         for (String option : environment.getOrDefault("OBSPROP_JVM_OPTS", "").split("\\s+")) {
             if (!option.isEmpty()) {
                 command.add(option);

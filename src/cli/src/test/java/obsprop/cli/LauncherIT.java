@@ -66,6 +66,24 @@ class LauncherIT {
     }
 
     @Test
+    void theStartupCacheIsUsedBesideItsJarOnly() throws Exception {
+        Map<String, String> tell = Map.of("OBSPROP_JVM_OPTS", "-Xlog:class+load");
+        assertTrue(mainClassLine(run(running(), tell, "--version")).endsWith("shared objects file"), "the cache is not used");
+        Path copy = Files.copy(Path.of(System.getProperty("obsprop.jar")), folder.resolve("copy.jar"));
+        Files.copy(Path.of(System.getProperty("obsprop.jar")).resolveSibling("obsprop.aot"), folder.resolve("obsprop.aot"));
+        Process process = builder(running(), tell, copy, "--version").start();
+        String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals("", new String(process.getErrorStream().readAllBytes(), StandardCharsets.UTF_8));
+        assertEquals(0, process.waitFor());
+        assertTrue(mainClassLine(new Ended(0, out, "")).endsWith("copy.jar"), "a cache of another jar is used");
+    }
+
+    private static String mainClassLine(Ended ended) {
+        assertEquals(0, ended.code(), ended.err());
+        return ended.out().lines().filter(line -> line.contains(" obsprop.cli.Main source:")).findFirst().orElseThrow();
+    }
+
+    @Test
     void furtherOptionsReachTheJvm() throws Exception {
         Ended ended = run(running(), Map.of("OBSPROP_JVM_OPTS", " -Dx=y  -Xlog:arguments "), "--version");
         assertTrue(ended.out().contains("-Dx=y -Xlog:arguments"), ended.out());
@@ -113,8 +131,12 @@ class LauncherIT {
         return new Ended(process.exitValue(), Files.readString(out), Files.readString(err));
     }
 
-    private ProcessBuilder builder(Path home, Map<String, String> environment, String... arguments) {
-        List<String> command = new ArrayList<>(List.of(home.resolve("bin/java").toString(), "-jar", System.getProperty("obsprop.jar")));
+    private static ProcessBuilder builder(Path home, Map<String, String> environment, String... arguments) {
+        return builder(home, environment, Path.of(System.getProperty("obsprop.jar")), arguments);
+    }
+
+    private static ProcessBuilder builder(Path home, Map<String, String> environment, Path jar, String... arguments) {
+        List<String> command = new ArrayList<>(List.of(home.resolve("bin/java").toString(), "-jar", jar.toString()));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command);
         builder.environment().put("JAVA_HOME", System.getProperty("java.home"));

@@ -1,6 +1,7 @@
 package obsprop.backend;
 
 import java.util.Optional;
+import java.util.OptionalLong;
 import obsprop.cuda.CudaLoader;
 import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.CudaProbe;
@@ -27,6 +28,11 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
         /** That device with one CPU thread a core and products in true single precision. */
         public static Choice of(Device device) {
             return new Choice(device, Runtime.getRuntime().availableProcessors(), CudaPrecision.FP32);
+        }
+
+        /** The same with another number of CPU threads. */
+        public Choice withThreads(int count) {
+            return new Choice(device, count, precision);
         }
     }
 
@@ -59,6 +65,11 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
                 throw new UnavailableException("--device cuda: " + reason + "; use --device cpu");
             case CudaProbe.Absent(String reason) -> cpu(choice.threads(), "no CUDA: " + reason);
         };
+    }
+
+    /** Bytes free on the device for weights and passes; empty where they lie in the host's memory. */
+    public OptionalLong freeDeviceMemory() {
+        return kernels instanceof CudaKernels cuda ? OptionalLong.of(cuda.device().freeMemory()) : OptionalLong.empty();
     }
 
     /**

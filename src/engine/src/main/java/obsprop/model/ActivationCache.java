@@ -23,7 +23,7 @@ public final class ActivationCache implements AutoCloseable {
     private final List<Block.State> states = new ArrayList<>();
     private final Block.Scratch scratch;
     private final Tensor discarded;
-    private int[] tokenIds = {};
+    private final int[] tokenIds;
     private int recomputed = -1;
 
     ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer) {
@@ -31,6 +31,7 @@ public final class ActivationCache implements AutoCloseable {
         this.segments = segments;
         this.keep = keep;
         this.stopLayer = stopLayer;
+        tokenIds = new int[segments.rows()];
         Kernels kernels = model.kernels();
         int n = segments.rows();
         int d = model.config().dModel();
@@ -60,7 +61,7 @@ public final class ActivationCache implements AutoCloseable {
 
     /** Embeds the tokens and runs the blocks up to the stop layer. */
     void fill(int[] tokens, Listener listener) {
-        tokenIds = tokens.clone();
+        System.arraycopy(tokens, 0, tokenIds, 0, tokenIds.length);
         recomputed = -1;
         Kernels kernels = model.kernels();
         model.embedding().forward(kernels, tokens, segments, slot(0));

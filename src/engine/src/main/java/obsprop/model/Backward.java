@@ -1,7 +1,9 @@
 package obsprop.model;
 
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import obsprop.kernel.Kernels;
 import obsprop.model.layer.Block;
 import obsprop.model.layer.Rules;
@@ -52,85 +54,120 @@ public final class Backward implements AutoCloseable {
      * @param listener called at every site from the deepest injection down to {@code lowest}
      */
     public void sweep(int cotangents, List<Injection> injections, Rules rules, int lowest, Listener listener) {
+        prepare(cotangents, injections, rules, lowest).run(listener);
+    }
+
+    /**
+     * The same, to be run as often as the cache is filled again or the injected vectors change: running it allocates
+     * nothing where the cache keeps everything.
+     */
+    public Sweep prepare(int cotangents, List<Injection> injections, Rules rules, int lowest) {
         int highest = injections.stream().mapToInt(Injection::layer).max().orElse(lowest);
         if (lowest < 0 || highest > cache.stopLayer()) {
             throw new IllegalArgumentException("sweep from layer " + highest + " to " + lowest
                     + ", but the forward pass covers 0.." + cache.stopLayer());
         }
+        List<Chunk> chunks = new ArrayList<>();
         for (int first = 0; first < cotangents; first += chunk) {
-            int k = Math.min(chunk, cotangents - first);
-            new Sweep(first, k, injections, rules, listener).run(highest, lowest);
+            chunks.add(new Chunk(first, Math.min(chunk, cotangents - first), injections, rules, highest, lowest));
+        }
+        return new Sweep(chunks);
+    }
+
+    /** A prepared pass back through the model. */
+    public static final class Sweep {
+        private final List<Chunk> chunks;
+
+        private Sweep(List<Chunk> chunks) {
+            this.chunks = chunks;
+        }
+
+        /** Pulls the cotangents back at the present content of cache and injected vectors. */
+        public void run(Listener listener) {
+            for (int i = 0; i < chunks.size(); i++) {
+                chunks.get(i).run(listener);
+            }
         }
     }
 
-    /** One chunk of cotangents. */
-    private final class Sweep {
+    /** A vector and the cotangent row it is added to. */
+    private record Addition(Tensor vector, Tensor row) {}
+
+    /** Some of the cotangents, as many as go through the model at once. */
+    private final class Chunk {
         private final int first;
-        private final int k;
-        private final List<Injection> injections;
+        private final int highest;
+        private final int lowest;
         private final Rules rules;
-        private final Listener listener;
         private final Tensor rows;
         private final Block.Cotangents slice;
+        private final List<List<Addition>> atInput = new ArrayList<>();
+        private final List<List<Addition>> atMiddle = new ArrayList<>();
+        private final List<Block.VjpPass> passes = new ArrayList<>();
 
-        Sweep(int first, int k, List<Injection> injections, Rules rules, Listener listener) {
+        Chunk(int first, int k, List<Injection> injections, Rules rules, int highest, int lowest) {
             this.first = first;
-            this.k = k;
-            this.injections = injections;
+            this.highest = highest;
+            this.lowest = lowest;
             this.rules = rules;
-            this.listener = listener;
             int n = k * cache.segments().rows();
             rows = d.slice(0, 0, n);
             slice = k == chunk ? scratch : scratch.firstRows(n);
-        }
-
-        void run(int highest, int lowest) {
-            kernels.zero(rows);
-            for (int layer = highest; ; layer--) {
-                if (layer < highest) {
-                    throughBlock(layer);
-                } else if (hasMiddleInjection(layer)) {
-                    enterAtMiddle(layer);
-                }
-                visit(layer, Point.INPUT);
-                if (layer == lowest) {
-                    return;
-                }
+            for (int layer = 0; layer <= highest; layer++) {
+                atInput.add(new ArrayList<>());
+                atMiddle.add(new ArrayList<>());
+            }
+            injections.stream().filter(i -> i.cotangent() >= first && i.cotangent() < first + k).forEach(this::add);
+            if (cache.keep() == Keep.EVERYTHING) {
+                IntStream.range(0, cache.stopLayer()).forEach(layer -> passes.add(newPass(layer)));
             }
         }
 
-        private boolean hasMiddleInjection(int layer) {
-            return injections.stream().anyMatch(i -> i.layer() == layer && i.point() == Point.MIDDLE);
+        private void add(Injection injection) {
+            if (injection.point() == Point.MIDDLE) {
+                cache.model().requireMiddle(injection.layer());
+            }
+            int row = (injection.cotangent() - first) * cache.segments().rows() + injection.row();
+            var addition = new Addition(injection.vector(), rows.slice(0, row, row + 1));
+            (injection.point() == Point.INPUT ? atInput : atMiddle).get(injection.layer()).add(addition);
         }
 
-        private void throughBlock(int layer) {
+        void run(Listener listener) {
+            kernels.zero(rows);
+            if (!atMiddle.get(highest).isEmpty()) {
+                visit(highest, Point.MIDDLE, listener);
+                cache.model().block(highest).vjpToInput(kernels, pass(highest), cache.residual(highest), rows);
+            }
+            visit(highest, Point.INPUT, listener);
+            for (int layer = highest - 1; layer >= lowest; layer--) {
+                throughBlock(layer, listener);
+                visit(layer, Point.INPUT, listener);
+            }
+        }
+
+        private void throughBlock(int layer, Listener listener) {
             Block block = cache.model().block(layer);
             Block.VjpPass pass = pass(layer);
             block.vjpToMiddle(kernels, pass, cache.residual(layer), rows);
             if (block.hasMiddle()) {
-                visit(layer, Point.MIDDLE);
+                visit(layer, Point.MIDDLE, listener);
             }
             block.vjpToInput(kernels, pass, cache.residual(layer), rows);
         }
 
-        private void enterAtMiddle(int layer) {
-            cache.model().requireMiddle(layer);
-            visit(layer, Point.MIDDLE);
-            cache.model().block(layer).vjpToInput(kernels, pass(layer), cache.residual(layer), rows);
+        private Block.VjpPass pass(int layer) {
+            return passes.isEmpty() ? newPass(layer) : passes.get(layer);
         }
 
-        private Block.VjpPass pass(int layer) {
+        private Block.VjpPass newPass(int layer) {
             return new Block.VjpPass(cache.segments(), cache.state(layer), slice, rules);
         }
 
         /** Adds what is injected here, then shows the cotangents. */
-        private void visit(int layer, Point point) {
-            int n = cache.segments().rows();
-            for (Injection i : injections) {
-                if (i.layer() == layer && i.point() == point && i.cotangent() >= first && i.cotangent() < first + k) {
-                    int row = (i.cotangent() - first) * n + i.row();
-                    kernels.addScaled(1, i.vector(), rows.slice(0, row, row + 1));
-                }
+        private void visit(int layer, Point point, Listener listener) {
+            List<Addition> additions = (point == Point.INPUT ? atInput : atMiddle).get(layer);
+            for (int i = 0; i < additions.size(); i++) {
+                kernels.addScaled(1, additions.get(i).vector, additions.get(i).row);
             }
             listener.at(layer, point, first, rows);
         }

@@ -40,6 +40,11 @@ public record Observable(String name, int[] ids, double[] weights) {
                 ids.stream().mapToDouble(i -> n[i]).toArray());
     }
 
+    /** The weight of the i-th token, without copying them all. */
+    double weight(int i) {
+        return weights[i];
+    }
+
     /** {@code n . logits} for one row of logits [V] in host memory. */
     public double value(Tensor logits) {
         double sum = 0;

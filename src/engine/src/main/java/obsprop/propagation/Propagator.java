@@ -33,14 +33,11 @@ public final class Propagator {
     public Tensor unembed(List<Observable> observables, Arena to) {
         Tensor y = kernels.allocate(to, observables.size(), model.config().dModel());
         for (int i = 0; i < observables.size(); i++) {
-            unembed(observables.get(i), observables.get(i).weights(), y.slice(0, i, i + 1));
+            Observable n = observables.get(i);
+            n.requireWithin(model.config().dVocab());
+            model.unembedding().vjp(kernels, n.ids(), n.weights(), y.slice(0, i, i + 1));
         }
         return y;
-    }
-
-    private void unembed(Observable n, double[] weights, Tensor y) {
-        n.requireWithin(model.config().dVocab());
-        model.unembedding().vjp(kernels, n.ids(), weights, y);
     }
 
     /**
@@ -48,22 +45,16 @@ public final class Propagator {
      * factor {@code 1 - (logit/cap)^2} on each token's weight under a final soft cap.
      *
      * @param x [1,d], the final residual stream
+     * @param y [1,d], overwritten
      */
     public void unembedAt(Tensor x, Observable n, Tensor y) {
-        unembed(n, cappedWeights(x, n), y);
-    }
-
-    private double[] cappedWeights(Tensor x, Observable n) {
-        double[] weights = n.weights().clone();
-        if (model.unembedding().capped()) {
-            double cap = model.unembedding().softCap();
-            Tensor logits = logits(x);
-            for (int i = 0; i < weights.length; i++) {
-                double ratio = logits.get(0, n.ids()[i]) / cap;
-                weights[i] *= 1 - ratio * ratio;
-            }
+        try (Arena arena = Arena.ofShared()) {
+            var rows = new ObservableRows(model, n, arena);
+            Tensor normed = kernels.allocate(arena, 1, model.config().dModel());
+            model.finalNorm().forward(kernels, x, normed, kernels.allocate(arena, 1, 2));
+            rows.value(normed);
+            rows.vjp(y);
         }
-        return weights;
     }
 
     /** Logits [N,V] in host memory of final residual rows x [N,d], which stay as they are. */

@@ -30,7 +30,7 @@ class GoldenModelTest {
         return Golden.names().stream().flatMap(name -> Backends.all().map(k -> Arguments.of(name, k)));
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("fixtures")
     void forward(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared()) {
@@ -58,7 +58,7 @@ class GoldenModelTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("fixtures")
     void oneToken(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared()) {
@@ -71,7 +71,7 @@ class GoldenModelTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("fixtures")
     void gradients(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared()) {
@@ -94,7 +94,7 @@ class GoldenModelTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("fixtures")
     void headFeatures(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared()) {

@@ -39,7 +39,7 @@ class RealModelsTest {
         return Backends.all();
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("backends")
     void nanoSortReproducesEveryTensor(Kernels kernels) {
         Path dir = Shared.require("models/nano-sort");
@@ -197,7 +197,7 @@ class RealModelsTest {
         check.same("probs", check.expected.tensor("probs").toDoubles(), probabilities);
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("backends")
     void stories260kPrefersThePronounOfTheName(Kernels kernels) {
         Path dir = Shared.require("models/stories260k");

@@ -49,7 +49,7 @@ class TransformerTest {
         return KINDS.stream().flatMap(name -> Backends.all().map(k -> Arguments.of(name, k)));
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("kindsOnBackends")
     void raggedBatchIsItsPrompts(String name, Kernels kernels) {
         int[][] prompts = prompts(5, 1, 22, 13);
@@ -73,7 +73,7 @@ class TransformerTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("kindsOnBackends")
     void cotangentsAtOnceAreCotangentsOneByOne(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared();
@@ -93,7 +93,7 @@ class TransformerTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("kinds")
     void thousandObservablesGoThroughInBoundedMemory(String name) {
         Kernels kernels = ScalarKernels.float32();
@@ -121,7 +121,7 @@ class TransformerTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("kindsOnBackends")
     void keepingOnlyResidualsChangesNothing(String name, Kernels kernels) {
         Batch batch = Batch.of(prompts(8, 3));
@@ -141,7 +141,7 @@ class TransformerTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("kindsOnBackends")
     void cacheCanBeFilledAgain(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared();
@@ -195,7 +195,7 @@ class TransformerTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("kinds")
     void badPromptsAreRefused(String name) {
         try (Transformer model = open(name, ScalarKernels.float32())) {

@@ -19,7 +19,7 @@ import obsprop.weights.OutputDirectory;
 import obsprop.weights.Program;
 import obsprop.weights.checkpoint.ConfigJson;
 import obsprop.weights.corpus.Corpus;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -29,11 +29,14 @@ class TrainingTest {
     @TempDir
     private Path dir;
 
-    private Path corpus;
+    @TempDir
+    private static Path shared;
 
-    @BeforeEach
-    void corpus() {
-        corpus = dir.resolve("corpus");
+    private static Path corpus;
+
+    @BeforeAll
+    static void corpus() {
+        corpus = shared.resolve("corpus");
         try (OutputDirectory out = OutputDirectory.create(corpus)) {
             Corpus.write(out, 300, 3);
             out.commit();

@@ -1,17 +1,19 @@
 package obsprop.cli.commands;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import obsprop.analysis.heads.HeadAnalysis;
 import obsprop.analysis.heads.HeadNormRule;
-import obsprop.analysis.heads.HeadTable;
+import obsprop.analysis.heads.HeadNull;
 import obsprop.cli.UsageException;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.ResolvedObservable;
+import obsprop.propagation.Observable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -31,7 +33,14 @@ public final class HeadsCommand implements Callable<Report> {
             description = "none leaves norms out, weight-only applies their gains (default: ${DEFAULT-VALUE})")
     private HeadNormRule norm;
 
-    private static final class NormWord extends WordConverter<HeadNormRule> {
+    @Option(names = "--null", paramLabel = "DRAWS",
+            description = "add p-values: norms and cosines against those of DRAWS observables with the same weights on random tokens")
+    private Optional<Integer> draws;
+
+    @Option(names = "--seed", paramLabel = "N", defaultValue = "0", description = "of --null (default: ${DEFAULT-VALUE})")
+    private long seed;
+
+    private static final class NormWord extends Choice<HeadNormRule> {
         NormWord() {
             super(HeadNormRule.values());
         }
@@ -45,9 +54,10 @@ public final class HeadsCommand implements Callable<Report> {
                 throw new UsageException("--norm weight-only: in this model norms stand on the residual stream itself, so"
                         + " no head has a direct path to the output: use --norm none");
             }
-            HeadTable table = new HeadAnalysis(session.model(), norm)
-                    .table(resolved.stream().map(ResolvedObservable::forEngine).toList());
-            return new HeadsReport(session.name(), WordConverter.word(norm), resolved, table);
+            List<Observable> engine = resolved.stream().map(ResolvedObservable::forEngine).toList();
+            HeadAnalysis analysis = new HeadAnalysis(session.model(), norm);
+            return new HeadsReport(session.name(), Choice.label(norm), resolved, analysis.table(engine),
+                    draws.map(count -> new HeadNull(analysis, count, seed).test(engine)));
         }
     }
 }

@@ -6,8 +6,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.IntStream;
+import obsprop.analysis.heads.HeadNull;
 import obsprop.analysis.heads.HeadTable;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
@@ -15,8 +17,10 @@ import obsprop.cli.output.Table.Column;
 import obsprop.cli.output.Table;
 import obsprop.cli.tokens.ResolvedObservable;
 
-/** What {@code heads} found. */
-record HeadsReport(String model, String norm, List<ResolvedObservable> observables, HeadTable table) implements Report {
+/** What {@code heads} found; p-values where they were asked for. */
+record HeadsReport(
+        String model, String norm, List<ResolvedObservable> observables, HeadTable table, Optional<HeadNull.PValues> significance)
+        implements Report {
     private static final int LARGEST = 10;
 
     private record Head(int layer, int head) {
@@ -37,7 +41,11 @@ record HeadsReport(String model, String norm, List<ResolvedObservable> observabl
         for (int k = 0; k < observables.size(); k++) {
             int number = k;
             ObjectNode observable = ObservableView.json(observables.get(k));
-            observable.set("heads", heads(head -> json(head).put("norm", table.norm(head.layer, head.head, number))));
+            observable.set("heads", heads(head -> {
+                ObjectNode node = json(head).put("norm", table.norm(head.layer, head.head, number));
+                significance.ifPresent(p -> node.put("p", p.norm()[number][head.layer][head.head]));
+                return node;
+            }));
             list.add(observable);
         }
         document.set("pairs", Json.array(pairs(), this::json));
@@ -47,10 +55,14 @@ record HeadsReport(String model, String norm, List<ResolvedObservable> observabl
     private ObjectNode json(Pair pair) {
         ObjectNode object = Json.object()
                 .put("from", observables.get(pair.from).name()).put("to", observables.get(pair.to).name());
-        object.set("heads", heads(head -> json(head)
-                .put("cosine", table.cosine(head.layer, head.head, pair.from, pair.to))
-                .put("coupling", table.coupling(head.layer, head.head, pair.from, pair.to))
-                .put("coupling_back", table.coupling(head.layer, head.head, pair.to, pair.from))));
+        object.set("heads", heads(head -> {
+            ObjectNode node = json(head)
+                    .put("cosine", table.cosine(head.layer, head.head, pair.from, pair.to))
+                    .put("coupling", table.coupling(head.layer, head.head, pair.from, pair.to))
+                    .put("coupling_back", table.coupling(head.layer, head.head, pair.to, pair.from));
+            significance.ifPresent(p -> node.put("p", p.cosine()[pair.from][pair.to][head.layer][head.head]));
+            return node;
+        }));
         return object;
     }
 
@@ -114,7 +126,9 @@ record HeadsReport(String model, String norm, List<ResolvedObservable> observabl
     private String largest(int k) {
         return String.join(", ", heads().stream()
                 .sorted(Comparator.comparingDouble((Head head) -> -table.norm(head.layer, head.head, k))).limit(LARGEST)
-                .map(head -> head + " " + Numbers.fixed(table.norm(head.layer, head.head, k))).toList());
+                .map(head -> head + " " + Numbers.fixed(table.norm(head.layer, head.head, k))
+                        + significance.map(p -> " (p " + Numbers.fixed(p.norm()[k][head.layer][head.head]) + ")").orElse(""))
+                .toList());
     }
 
     private Table relations(Pair pair) {

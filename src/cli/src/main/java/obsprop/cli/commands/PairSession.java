@@ -3,6 +3,7 @@ package obsprop.cli.commands;
 import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import obsprop.analysis.patching.EffectMeter;
 import obsprop.analysis.patching.FoundPath;
@@ -10,12 +11,13 @@ import obsprop.analysis.patching.OracleAgreement;
 import obsprop.analysis.patching.Readout;
 import obsprop.analysis.runs.CachedRun;
 import obsprop.analysis.runs.PromptPair;
+import obsprop.analysis.runs.SubstituteRun;
 import obsprop.analysis.search.PathAgreement;
 import obsprop.cli.UsageException;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.PromptPairOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.Prompt;
@@ -30,11 +32,9 @@ import obsprop.propagation.path.Runs;
 
 /** A model with a clean and a corrupted prompt run through it, and one observable. */
 final class PairSession implements AutoCloseable {
-    /** Of the sample that is checked: the same command checks the same effects. */
-    static final long SEED = 1;
-
     private final Session session;
     private final ActivationCache cache;
+    private final Optional<SubstituteRun> substitute;
     private final Prompt clean;
     private final ResolvedObservable observable;
     private final Readout readout;
@@ -47,11 +47,17 @@ final class PairSession implements AutoCloseable {
         int context = session.config().maxPositions();
         observable = one(observables.resolve(session.vocabulary()));
         clean = prompts.clean(session.vocabulary(), context, common);
-        Prompt corrupted = prompts.corrupted(clean, session.vocabulary(), context, common);
         readout = options.readout(observable.forEngine());
         clean.position(readout.position(), "--position");
         PromptPair.requireDirectEffects(session.model(), "patching");
-        cache = session.model().forward(Batch.of(clean.array(), corrupted.array()),
+        if (options.ablation().isPresent() && prompts.hasCorrupted()) {
+            throw new UsageException("--ablate and a corrupted prompt are both given: leave one of them out");
+        }
+        List<int[]> tokens = options.ablation().isPresent()
+                ? List.of(clean.array())
+                : List.of(clean.array(), prompts.corrupted(clean, session.vocabulary(), context, common).array());
+        substitute = options.ablation().map(how -> how.run(session, clean.length(), options.over(), prompts, common));
+        cache = session.model().forward(Batch.of(tokens),
                 MemoryPlan.of(session.model()).keep(2 * clean.length()), session.config().nLayers());
     }
 
@@ -93,14 +99,25 @@ final class PairSession implements AutoCloseable {
     }
 
     PromptPair pair() {
-        return new PromptPair(new CachedRun(cache, 0), new CachedRun(cache, 1));
+        CachedRun run = new CachedRun(cache, 0);
+        return substitute.isPresent()
+                ? new PromptPair(run, substitute.get())
+                : new PromptPair(run, new CachedRun(cache, 1));
     }
 
     /** What a file of effects says about itself. */
     Map<String, String> metadata() {
+        Map<String, String> metadata = metadata(session, observable, options);
+        options.ablation().ifPresent(how -> metadata.put("ablation", Choice.label(how)));
+        return metadata;
+    }
+
+    /** The same where the prompts are many. */
+    static Map<String, String> metadata(Session session, ResolvedObservable observable, PatchOptions options) {
+        Readout readout = options.readout(observable.forEngine());
         return new TreeMap<>(Map.of("model", session.name(), "observable", observable.name(),
-                "rule", WordConverter.word(options.mode()),
-                "final_norm", WordConverter.word(readout.finalNorm())));
+                "rule", Choice.label(options.mode()),
+                "final_norm", Choice.label(readout.finalNorm())));
     }
 
     /** The observable on both prompts. */
@@ -129,6 +146,7 @@ final class PairSession implements AutoCloseable {
     @Override
     public void close() {
         cache.close();
+        substitute.ifPresent(SubstituteRun::close);
         session.close();
     }
 }

@@ -9,17 +9,22 @@ import java.util.concurrent.Callable;
 import obsprop.analysis.patching.FoundPath;
 import obsprop.analysis.patching.HeadEffects;
 import obsprop.analysis.patching.HeadPatching;
+import obsprop.analysis.patching.MeanHeadEffects;
+import obsprop.analysis.patching.MeanHeadPatching;
 import obsprop.analysis.patching.OracleAgreement;
 import obsprop.analysis.patching.PathEffect;
 import obsprop.analysis.patching.PathPatching;
 import obsprop.analysis.patching.Reach;
+import obsprop.analysis.runs.PromptPair;
 import obsprop.cli.UsageException;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptPairOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
+import obsprop.cli.session.Session;
+import obsprop.cli.tokens.ResolvedObservable;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 import obsprop.tensor.io.SafetensorsWriter;
@@ -44,6 +49,11 @@ public final class PatchCommand implements Callable<Report> {
     @Option(names = "--heads", description = "patch every head by itself")
     private boolean heads;
 
+    @Option(names = "--pairs", paramLabel = "FILE",
+            description = "with --heads: the mean over the prompt pairs of a .jsonl file, {\"clean\": ..., \"corrupted\": ...}"
+                    + " a line, with standard errors")
+    private Optional<Path> pairs;
+
     @Option(names = "--path", paramLabel = "PATH", converter = VectorCommand.PathConverter.class,
             description = "patch one path, written from the output backwards, as in 'mlp2@-1 <= attn1.0@3 <= embedding@3'")
     private Optional<obsprop.propagation.Path> path;
@@ -60,7 +70,7 @@ public final class PatchCommand implements Callable<Report> {
     private Optional<Path> out;
 
     /** Reads {@code named} and {@code all}. */
-    static final class ReachConverter extends WordConverter<Reach> {
+    static final class ReachConverter extends Choice<Reach> {
         ReachConverter() {
             super(Reach.values());
         }
@@ -73,6 +83,9 @@ public final class PatchCommand implements Callable<Report> {
                     : "nothing to patch: give --heads for every head, or --path 'mlp2@-1 <= attn1.0@3'");
         }
         out.ifPresent(file -> OutputFile.checked(file, "--out"));
+        if (pairs.isPresent()) {
+            return mean(pairs.get());
+        }
         try (PairSession session = PairSession.open(common, observables, prompts, options)) {
             PatchReport report = heads ? heads(session) : path(session);
             report.oracle().ifPresent(agreement -> PairSession.tell(common, agreement));
@@ -81,10 +94,26 @@ public final class PatchCommand implements Callable<Report> {
         }
     }
 
+    private Report mean(Path file) {
+        if (!heads || prompts.hasClean() || prompts.hasCorrupted() || options.ablation().isPresent()) {
+            throw new UsageException("--pairs goes with --heads, and holds all prompts: leave out --path, --ablate and prompts");
+        }
+        try (Session session = common.open()) {
+            ResolvedObservable observable = PairSession.one(observables.resolve(session.vocabulary()));
+            PromptPair.requireDirectEffects(session.model(), "patching");
+            MeanHeadEffects found = MeanHeadPatching.over(session.model(), new PairFile(file, prompts, common).read(session),
+                    options.readout(observable.forEngine()), options.mode());
+            PatchMeanReport report = new PatchMeanReport(
+                    PairSession.metadata(session, observable, options), observable, found);
+            out.ifPresent(target -> write(target, report));
+            return report;
+        }
+    }
+
     private PatchReport heads(PairSession session) {
         HeadEffects found = HeadPatching.table(session.pair(), session.readout(), options.mode());
-        Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                session.pair(), session.readout(), options.mode(), found, options.checks(), PairSession.SEED));
+        Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
+                session.pair(), session.readout(), options.mode(), found, options.sample()));
         return new PatchReport(session.metadata(), session.observable(), Optional.empty(),
                 found.clean(), found.corrupted(), found.effect(), oracle);
     }
@@ -93,23 +122,35 @@ public final class PatchCommand implements Callable<Report> {
         PathEffect found = PathPatching.effect(session.pair(), session.readout(), options.mode(),
                 path.orElseThrow(), reach);
         FoundPath value = new FoundPath(found.path(), found.effect());
-        Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                session.pair(), session.readout(), options.mode(), reach, List.of(value), 1, PairSession.SEED));
+        Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
+                session.pair(), session.readout(), options.mode(), reach, List.of(value), options.sample()));
         return new PatchReport(session.metadata(), session.observable(), Optional.of(found.path()),
                 found.clean(), found.corrupted(), new double[][] {{found.effect()}}, oracle);
     }
 
     private static void write(Path file, PatchReport report) {
-        double[][] effect = report.effect();
         try (Arena arena = Arena.ofConfined()) {
-            Tensor tensor = Tensor.allocate(arena, DType.F32, effect.length, effect[0].length);
-            for (int l = 0; l < effect.length; l++) {
-                for (int h = 0; h < effect[l].length; h++) {
-                    tensor.set(effect[l][h], l, h);
-                }
-            }
-            Tensor shaped = report.path().isPresent() ? tensor.reshape(1) : tensor;
-            SafetensorsWriter.write(file, Map.of("effect", shaped), report.metadata());
+            Tensor table = tensor(report.effect(), arena);
+            Map<String, Tensor> tensors = Map.of("effect", report.path().isPresent() ? table.reshape(1) : table);
+            SafetensorsWriter.write(file, tensors, report.metadata());
         }
+    }
+
+    private static void write(Path file, PatchMeanReport report) {
+        try (Arena arena = Arena.ofConfined()) {
+            Map<String, Tensor> tensors = Map.of("effect", tensor(report.found().effect(), arena),
+                    "standard_error", tensor(report.found().standardError(), arena));
+            SafetensorsWriter.write(file, tensors, report.metadata());
+        }
+    }
+
+    private static Tensor tensor(double[][] table, Arena arena) {
+        Tensor tensor = Tensor.allocate(arena, DType.F32, table.length, table[0].length);
+        for (int l = 0; l < table.length; l++) {
+            for (int h = 0; h < table[l].length; h++) {
+                tensor.set(table[l][h], l, h);
+            }
+        }
+        return tensor;
     }
 }

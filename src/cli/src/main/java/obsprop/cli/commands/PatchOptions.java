@@ -1,9 +1,14 @@
 package obsprop.cli.commands;
 
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import obsprop.analysis.patching.FinalNorm;
+import obsprop.analysis.patching.OracleAgreement;
 import obsprop.analysis.patching.PatchMode;
 import obsprop.analysis.patching.Readout;
-import obsprop.cli.options.WordConverter;
+import obsprop.cli.options.Choice;
 import obsprop.propagation.Observable;
 import picocli.CommandLine.Option;
 
@@ -27,15 +32,30 @@ final class PatchOptions {
                     + " (default: ${DEFAULT-VALUE})")
     private int checks;
 
+    @Option(names = "--ablate", paramLabel = "HOW", converter = AblationConverter.class,
+            description = "instead of a corrupted prompt: patched components read a residual stream of zero, or the mean over"
+                    + " the prompts of --over")
+    private Optional<Ablation> ablation;
+
+    @Option(names = "--over", paramLabel = "FILE", description = "for --ablate mean: prompts of equal length, one a line")
+    private List<Path> over = new ArrayList<>();
+
+    /** Reads {@code zero} and {@code mean}. */
+    static final class AblationConverter extends Choice<Ablation> {
+        AblationConverter() {
+            super(Ablation.values());
+        }
+    }
+
     /** Reads {@code full} and {@code ov-only}. */
-    static final class ModeConverter extends WordConverter<PatchMode> {
+    static final class ModeConverter extends Choice<PatchMode> {
         ModeConverter() {
             super(PatchMode.values());
         }
     }
 
     /** Reads {@code on} and {@code off}. */
-    static final class NormConverter extends WordConverter<FinalNorm> {
+    static final class NormConverter extends Choice<FinalNorm> {
         NormConverter() {
             super(FinalNorm.values());
         }
@@ -51,8 +71,18 @@ final class PatchOptions {
         return new Readout(observable, position, finalNorm);
     }
 
-    /** How many effects are checked. */
-    int checks() {
-        return Math.max(0, checks);
+    /** Which effects are checked: for one question always the same. */
+    OracleAgreement.Sample sample() {
+        return new OracleAgreement.Sample(Math.max(0, checks), 1);
+    }
+
+    /** What stands in for the corrupted prompt, if anything. */
+    Optional<Ablation> ablation() {
+        return ablation;
+    }
+
+    /** The files of prompts to average. */
+    List<Path> over() {
+        return over;
     }
 }

@@ -1,7 +1,6 @@
 package obsprop.cli.commands;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
 import java.util.Map;
@@ -31,13 +30,7 @@ record PatchReport(Map<String, String> metadata, ResolvedObservable observable, 
         if (path.isPresent()) {
             document.put("effect", effect[0][0]);
         } else {
-            ArrayNode rows = document.putArray("effect");
-            for (double[] layer : effect) {
-                ArrayNode row = rows.addArray();
-                for (double value : layer) {
-                    row.add(value);
-                }
-            }
+            document.set("effect", PatchMeanReport.rows(effect));
         }
         oracle.ifPresent(agreement -> document.set("oracle", json(agreement)));
         return document;

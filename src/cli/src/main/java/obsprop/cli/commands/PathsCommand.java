@@ -9,10 +9,10 @@ import obsprop.analysis.patching.Reach;
 import obsprop.analysis.search.PathSearch;
 import obsprop.analysis.search.Rank;
 import obsprop.analysis.search.SearchOptions;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.PromptPairOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.propagation.Path;
 import picocli.CommandLine.Command;
@@ -58,7 +58,7 @@ public final class PathsCommand implements Callable<Report> {
     private PatchOptions options;
 
     /** Reads {@code signed}, {@code absolute} and {@code lowest}. */
-    static final class RankConverter extends WordConverter<Rank> {
+    static final class RankConverter extends Choice<Rank> {
         RankConverter() {
             super(Rank.values());
         }
@@ -69,12 +69,11 @@ public final class PathsCommand implements Callable<Report> {
         SearchOptions search = new SearchOptions(options.mode(), rank, beam, depth, tail, tokens);
         try (PairSession session = PairSession.open(common, observables, prompts, options)) {
             List<FoundPath> found = PathSearch.run(session.pair(), session.readout(), search);
-            Optional<OracleAgreement> oracle = options.checks() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                    session.pair(), session.readout(), options.mode(), Reach.NAMED, found, options.checks(),
-                    PairSession.SEED));
+            Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
+                    session.pair(), session.readout(), options.mode(), Reach.NAMED, found, options.sample()));
             oracle.ifPresent(agreement -> PairSession.tell(common, agreement));
             return new PathsReport(session.metadata(), session.observable(), session.values(), found,
-                    WordConverter.word(rank), session.cosines(found), oracle);
+                    Choice.label(rank), session.cosines(found), oracle);
         }
     }
 }

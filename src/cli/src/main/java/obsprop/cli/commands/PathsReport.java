@@ -1,7 +1,6 @@
 package obsprop.cli.commands;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
 import java.util.Map;
@@ -34,17 +33,7 @@ record PathsReport(Map<String, String> metadata, ResolvedObservable observable, 
         document.put("clean", values.clean).put("corrupted", values.corrupted);
         document.set("paths", Json.array(paths, found ->
                 Json.object().put("path", found.path().toString()).put("effect", found.effect())));
-        ArrayNode rows = document.putArray("cosines");
-        for (double[] row : cosines) {
-            ArrayNode cells = rows.addArray();
-            for (double cosine : row) {
-                if (Double.isFinite(cosine)) {
-                    cells.add(cosine);
-                } else {
-                    cells.addNull();
-                }
-            }
-        }
+        document.set("cosines", PatchMeanReport.rows(cosines));
         oracle.ifPresent(agreement -> document.set("oracle", PatchReport.json(agreement)));
         return document;
     }

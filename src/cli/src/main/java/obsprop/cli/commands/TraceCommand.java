@@ -5,11 +5,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
@@ -64,7 +64,7 @@ public final class TraceCommand implements Callable<Report> {
         }
     }
 
-    private static final class RuleWord extends WordConverter<Rule> {
+    private static final class RuleWord extends Choice<Rule> {
         RuleWord() {
             super(Rule.values());
         }
@@ -81,7 +81,7 @@ public final class TraceCommand implements Callable<Report> {
                     MemoryPlan.of(session.model()).keep(prompt.length()), session.config().nLayers())) {
                 List<Observable> engine = resolved.stream().map(ResolvedObservable::forEngine).toList();
                 TraceTensors tensors = new TraceTensors(cache, engine, row, rule.rules);
-                TraceReport report = new TraceReport(session.name(), WordConverter.word(rule), prompt.ids(),
+                TraceReport report = new TraceReport(session.name(), Choice.label(rule), prompt.ids(),
                         prompt.texts(session.vocabulary()), row, resolved, values(cache, engine, row), out, tensors.shapes());
                 out.ifPresent(file -> tensors.write(file, report.metadata()));
                 return report;

@@ -5,11 +5,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import obsprop.cli.UsageException;
+import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptPairOptions;
-import obsprop.cli.options.WordConverter;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
@@ -22,8 +22,8 @@ import obsprop.propagation.FeatureVector;
 import obsprop.propagation.Path;
 import obsprop.propagation.PromptRun;
 import obsprop.propagation.path.MlpPoint;
-import obsprop.propagation.path.PathPropagator.Propagated;
 import obsprop.propagation.path.PathPropagator;
+import obsprop.propagation.path.PathPropagator.Propagated;
 import obsprop.propagation.path.PathRules;
 import obsprop.propagation.path.PatternRule;
 import obsprop.propagation.path.Runs;
@@ -88,19 +88,19 @@ public final class VectorCommand implements Callable<Report> {
         }
     }
 
-    static final class NormConverter extends WordConverter<NormRule> {
+    static final class NormConverter extends Choice<NormRule> {
         NormConverter() {
             super(NormRule.values());
         }
     }
 
-    static final class PatternConverter extends WordConverter<PatternRule> {
+    static final class PatternConverter extends Choice<PatternRule> {
         PatternConverter() {
             super(PatternRule.values());
         }
     }
 
-    static final class PointConverter extends WordConverter<MlpPoint> {
+    static final class PointConverter extends Choice<MlpPoint> {
         PointConverter() {
             super(MlpPoint.values());
         }

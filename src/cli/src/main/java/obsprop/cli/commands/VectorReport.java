@@ -6,11 +6,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import obsprop.cli.options.WordConverter;
+import obsprop.cli.options.Choice;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
-import obsprop.cli.output.Table.Column;
 import obsprop.cli.output.Table;
+import obsprop.cli.output.Table.Column;
 import obsprop.cli.tokens.ResolvedObservable;
 import obsprop.propagation.FeatureVector;
 import obsprop.propagation.Provenance;
@@ -33,7 +33,7 @@ record VectorReport(
         document.set("observable", ObservableView.json(observable));
         document.put("path", from.path());
         document.putObject("site").put("text", feature.site().toString()).put("layer", feature.site().layer())
-                .put("point", WordConverter.word(feature.site().point())).put("position", feature.site().position());
+                .put("point", Choice.label(feature.site().point())).put("position", feature.site().position());
         document.putObject("rules").put("norm", from.norm()).put("pattern", from.pattern()).put("point", from.point());
         document.put("norm", feature.norm());
         score.ifPresent(value -> document.put("score", value));
@@ -52,14 +52,14 @@ record VectorReport(
     }
 
     private static ObjectNode json(MlpFinding mlp) {
-        ObjectNode node = Json.object().put("step", mlp.step().toString()).put("outcome", WordConverter.word(mlp.outcome()))
+        ObjectNode node = Json.object().put("step", mlp.step().toString()).put("outcome", Choice.label(mlp.outcome()))
                 .put("value", mlp.value()).put("distance", mlp.distance()).put("text", mlp.toString());
         return Double.isNaN(mlp.lambda()) ? node : node.put("lambda", mlp.lambda());
     }
 
     private static ObjectNode json(VectorError.Part part) {
         ObjectNode node = Json.object().put("share", part.largest().share()).put("largest_step", part.largest().step())
-                .put("reach", WordConverter.word(part.largest().reach()));
+                .put("reach", Choice.label(part.largest().reach()));
         node.set("steps", Json.array(part.steps(), step -> Json.object().put("length", step.length())
                 .put("predicted", step.predicted()).put("forward", step.forward()).put("backward", step.backward())
                 .put("error", step.error())));

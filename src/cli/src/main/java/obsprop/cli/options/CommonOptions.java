@@ -41,13 +41,13 @@ public final class CommonOptions {
     @Option(names = "--quiet", description = "no progress, notes or warnings")
     private boolean quiet;
 
-    private static final class DeviceWord extends WordConverter<Device> {
+    private static final class DeviceWord extends Choice<Device> {
         DeviceWord() {
             super(Device.values());
         }
     }
 
-    private static final class PrecisionWord extends WordConverter<CudaPrecision> {
+    private static final class PrecisionWord extends Choice<CudaPrecision> {
         PrecisionWord() {
             super(CudaPrecision.values());
         }
@@ -56,6 +56,14 @@ public final class CommonOptions {
     /** Opens the model, its vocabulary and the backend; the caller closes them. */
     public Session open() {
         return Session.open(model, new Backend.Choice(device, threads(), precision));
+    }
+
+    /** The same for a command about the demo model, which takes no other. */
+    public Session openDemo() {
+        if (model.isPresent()) {
+            throw new UsageException("--model is given, but this command is about the built-in model: leave it out");
+        }
+        return open();
     }
 
     /** Where to compute. */
@@ -87,6 +95,6 @@ public final class CommonOptions {
 
     /** A progress bar where somebody is watching. */
     public Progress progress(String task, long steps) {
-        return quiet || !Boolean.getBoolean(TERMINAL) ? Progress.none() : Progress.bar(System.err, task, steps);
+        return quiet || !Boolean.getBoolean(TERMINAL) ? Progress.none() : Progress.onTerminal(task, steps);
     }
 }

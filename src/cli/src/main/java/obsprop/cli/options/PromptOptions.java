@@ -29,6 +29,12 @@ public final class PromptOptions {
         return new PromptSource("--prompt", text, "--token-ids", ids).resolve(vocabulary, context, encoder(common));
     }
 
+    /** A prompt from elsewhere, cut into tokens as this one is; {@code where} is named where it cannot be used. */
+    public Prompt text(String given, String where, Vocabulary vocabulary, int context, CommonOptions common) {
+        return new PromptSource(where, Optional.of(given), where, Optional.empty())
+                .resolve(vocabulary, context, encoder(common));
+    }
+
     /** Whether a prompt is given at all. */
     public boolean given() {
         return text.isPresent() || ids.isPresent();

@@ -38,6 +38,11 @@ public final class PromptPairOptions {
         return prompt;
     }
 
+    /** How the clean prompt is given. */
+    public PromptOptions clean() {
+        return clean;
+    }
+
     /** Whether a clean prompt is given at all. */
     public boolean hasClean() {
         return clean.given();

@@ -32,15 +32,6 @@ public final class Json {
         return array;
     }
 
-    /** Sets {@code field} of {@code object}, to null where the value is not finite: JSON has no NaN. */
-    public static void putFinite(ObjectNode object, String field, double value) {
-        if (Double.isFinite(value)) {
-            object.put(field, value);
-        } else {
-            object.putNull(field);
-        }
-    }
-
     /**
      * The document in lines, ended by a newline. Written node by node: Jackson's mapper does the same, but takes a
      * tenth of a second to get ready.

@@ -5,6 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -51,5 +57,22 @@ class CudaInfoTest {
         Invocation run = info();
         assertEquals(0, run.code(), run.err());
         assertTrue(run.out().contains("tf32        logits off by "), run.out());
+    }
+
+    /** As with too small a device, for which the emulator's controls are reached through its library. */
+    @Test
+    @SuppressWarnings("restricted") // the emulator's own function
+    void refusesAModelThatDoesNotFit() throws Throwable {
+        SymbolLookup library = SymbolLookup.libraryLookup(Path.of(System.getProperty(CudaLoader.DRIVER)), Arena.global());
+        MethodHandle limit = Linker.nativeLinker()
+                .downcallHandle(library.findOrThrow("emulator_limit_memory"), FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG));
+        limit.invokeExact(100L << 10);
+        try {
+            Invocation run = info();
+            assertEquals(2, run.code());
+            assertTrue(run.err().matches("(?s).*the weights in .*llama take \\d+ KiB, the CUDA device has 100 KiB free.*"), run.err());
+        } finally {
+            limit.invokeExact(4L << 30);
+        }
     }
 }

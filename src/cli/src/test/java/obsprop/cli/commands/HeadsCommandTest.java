@@ -59,6 +59,21 @@ class HeadsCommandTest {
     }
 
     @Test
+    void nullAddsPValues() {
+        Fixture fixture = Fixture.open("gpt2");
+        JsonNode document = Invocation.of("heads", "--json", "--model", fixture.directory().toString(), "--null", "9",
+                "--observable", "a=#1 - #2", "--observable", "b=2*#1 - 2*#2").json();
+        for (JsonNode head : document.get("observables").get(0).get("heads")) {
+            double share = head.get("p").asDouble() * 10;
+            assertEquals(Math.rint(share), share, 1e-9);
+            assertTrue(share >= 1 && share <= 10, head.toString());
+        }
+        for (JsonNode head : document.get("pairs").get(0).get("heads")) {
+            assertEquals(0.1, head.get("p").asDouble(), 1e-9, "no draw is as parallel as a multiple");
+        }
+    }
+
+    @Test
     void gainsOfNormsChangeTheTable() {
         Fixture fixture = Fixture.open("llama");
         List<Double> none = norms(fixture, "none");
@@ -83,7 +98,7 @@ class HeadsCommandTest {
     @Test
     void badInputIsTwo() {
         String model = Fixture.open("gpt2").directory().toString();
-        for (List<String> wrong : List.of(List.of("heads", "--model", model), List.of("heads", "--observable", "#1"),
+        for (List<String> wrong : List.of(List.of("heads", "--model", model),
                 List.of("heads", "--model", model, "--observable", "#999999"),
                 List.of("heads", "--model", model, "--observable", "\"she\""),
                 List.of("heads", "--model", model + "/nowhere", "--observable", "#1"),

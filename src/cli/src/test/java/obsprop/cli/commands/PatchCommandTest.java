@@ -158,6 +158,53 @@ class PatchCommandTest {
         assertTrue(text.out().contains(found.get(0).get("path").asText()), text.out());
     }
 
+    /** The mean over two pairs, each also run by itself; ablations, the mean over one prompt being that prompt. */
+    @Test
+    void manyPairsAndAblations() throws IOException {
+        String model = Shared.path("models/stories260k").toString();
+        List<String> question = List.of("patch", "--heads", "--model", model, "--plus", "▁she", "--minus", "▁he");
+        List<String> clean = List.of("Lily was sad because", "Lily was happy because");
+        List<String> corrupted = List.of("Tim was sad because", "Tim was happy because");
+        Path file = folder.resolve("pairs.jsonl");
+        double[] mean = new double[40];
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 2; i++) {
+            lines.append("{\"clean\": \"").append(clean.get(i)).append("\", \"corrupted\": \"")
+                    .append(corrupted.get(i)).append("\"}\n");
+            double[] one = table(json(with(question, "--prompt", clean.get(i), "--corrupted", corrupted.get(i))).get("effect"));
+            for (int j = 0; j < mean.length; j++) {
+                mean[j] += one[j] / 2;
+            }
+        }
+        Files.writeString(file, lines);
+        Path out = folder.resolve("mean.safetensors");
+        JsonNode document = json(with(question, "--pairs", file.toString(), "--out", out.toString()));
+        assertEquals(2, document.get("pairs").asInt());
+        assertArrayEquals(mean, table(document.get("effect")), 1e-5);
+        assertTrue(Arrays.stream(table(document.get("standard_error"))).allMatch(e -> e >= 0));
+        assertArrayEquals(new int[] {5, 8}, SafetensorsFile.open(out, Arena.ofAuto()).tensor("standard_error").shape());
+
+        Path over = folder.resolve("over.txt");
+        Files.writeString(over, corrupted.getFirst() + "\n");
+        double[] patched = table(json(with(question, "--prompt", clean.get(0), "--corrupted", corrupted.get(0))).get("effect"));
+        JsonNode byMean = json(with(question, "--prompt", clean.get(0), "--ablate", "mean", "--over", over.toString()));
+        assertArrayEquals(patched, table(byMean.get("effect")), 1e-5);
+        JsonNode byZero = json(with(question, "--prompt", clean.get(0), "--ablate", "zero"));
+        assertTrue(byZero.get("oracle").get("largest_difference").asDouble() < ORACLE * 5);
+        assertEquals(0, byZero.get("corrupted").asDouble(), 1e-9);
+        refused(with(question, "--prompt", clean.get(0), "--ablate", "mean"), "no --over");
+        refused(with(question, "--prompt", clean.get(0), "--corrupted", corrupted.get(0), "--ablate", "zero"), "both");
+        refused(with(question, "--pairs", folder.resolve("missing").toString()), "missing pairs");
+        Files.writeString(file, "{\"clean\": \"a\"}\n");
+        refused(with(question, "--pairs", file.toString()), "half a pair");
+    }
+
+    private static List<String> with(List<String> question, String... more) {
+        List<String> arguments = new ArrayList<>(question);
+        arguments.addAll(List.of(more));
+        return arguments;
+    }
+
     @Test
     void badInputIsTwoAndLeavesNothing() throws IOException {
         Fixture fixture = Fixture.open("gpt2");

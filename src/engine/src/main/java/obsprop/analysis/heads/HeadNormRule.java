@@ -6,7 +6,8 @@ import obsprop.kernel.NormRule;
 public enum HeadNormRule {
     /**
      * Their gains only: the final norm's before the OV circuit, then that of the norm on the head's output (where a
-     * family has one), after it that of the norm on the head's input.
+     * family has one), after it that of the norm on the head's input. (The authors' notebook multiplies the final norm's
+     * gain in after the OV circuit.)
      */
     WEIGHT_ONLY(NormRule.WEIGHT_ONLY),
     /** Norms are skipped. */

@@ -4,10 +4,12 @@ import java.lang.foreign.Arena;
 import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.runs.Rows;
 import obsprop.analysis.runs.Run;
+import obsprop.kernel.Activation;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Segments;
 import obsprop.kernel.Write;
 import obsprop.model.layer.Attention;
+import obsprop.model.layer.Linear;
 import obsprop.tensor.Tensor;
 
 /** What each attention head adds to the clean residual stream when it reads the corrupted run instead. */
@@ -18,16 +20,45 @@ public final class HeadDifferences {
     private final PromptPair pair;
     private final PatchMode mode;
     private final Kernels kernels;
+    private final Tensor ownColumns;
 
-    public HeadDifferences(PromptPair pair, PatchMode mode) {
+    /** @param arena owns what is made once for all layers */
+    public HeadDifferences(PromptPair pair, PatchMode mode, Arena arena) {
         this.pair = pair;
         this.mode = mode;
         kernels = pair.model().kernels();
+        ownColumns = ownColumns(arena);
     }
 
-    /** The differences [H,d] that the heads of a layer make at one position. */
+    /** [H, H D]: 1 in the columns of each row's own head, else 0. */
+    private Tensor ownColumns(Arena arena) {
+        Attention attention = pair.model().block(0).attention();
+        int h = attention.nHeads();
+        int width = attention.dHead();
+        Tensor mask = kernels.allocate(arena, h, h * width);
+        try (Arena scratch = Arena.ofShared()) {
+            Tensor host = Tensor.allocate(scratch, mask.dtype(), h, h * width);
+            for (int i = 0; i < h * width; i++) {
+                host.set(1, i / width, i);
+            }
+            kernels.copy(host, mask);
+        }
+        return mask;
+    }
+
+    /**
+     * The differences [H,d] that the heads of a layer make at one position: one product for all heads, each row holding
+     * one head's weighted values only, because reading {@code W_O} is what takes the time.
+     */
     public Tensor all(int layer, int position, Arena arena) {
-        return write(layer, position, mixed(layer, position, arena), arena);
+        Tensor dMixed = mixed(layer, position, arena);
+        Tensor each = kernels.allocate(arena, ownColumns.size(0), ownColumns.size(1));
+        kernels.broadcast(dMixed.select(0, 0), each, Write.OVERWRITE);
+        kernels.gated(Activation.IDENTITY, each, ownColumns, each);
+        Linear output = pair.model().block(layer).attention().output();
+        Tensor rows = kernels.allocate(arena, each.size(0), output.outputs());
+        output.inputs(0, output.inputs()).forward(kernels, each, rows, Write.OVERWRITE);
+        return PatchedAttention.throughOutputNorm(pair.clean(), layer, Span.of(position), rows, arena);
     }
 
     /**
@@ -40,13 +71,8 @@ public final class HeadDifferences {
         Tensor dMixed = mode == PatchMode.FULL
                 ? mixedByToken(layer, position, tokens, arena)
                 : valuesByToken(layer, position, tokens, arena);
-        return write(layer, position, dMixed, arena);
-    }
-
-    /** From differences of the heads' weighted values, [m, H D], to what each head by itself adds, [H * m, d]. */
-    private Tensor write(int layer, int position, Tensor dMixed, Arena arena) {
         Attention attention = pair.model().block(layer).attention();
-        int m = dMixed.size(0);
+        int m = tokens.size();
         int width = attention.dHead();
         Tensor rows = kernels.allocate(arena, attention.nHeads() * m, pair.model().config().dModel());
         for (int h = 0; h < attention.nHeads(); h++) {

@@ -13,8 +13,8 @@ public final class HeadPatching {
 
     /** The effect of patching each head by itself from the corrupted run into the clean one. */
     public static HeadEffects table(PromptPair pair, Readout readout, PatchMode mode) {
-        HeadDifferences heads = new HeadDifferences(pair, mode);
         try (Arena arena = Arena.ofShared()) {
+            HeadDifferences heads = new HeadDifferences(pair, mode, arena);
             EffectMeter meter = new EffectMeter(pair, readout, arena);
             double[][] effect = new double[pair.model().config().nLayers()][];
             for (int l = 0; l < effect.length; l++) {
@@ -31,9 +31,9 @@ public final class HeadPatching {
      * where the observable is read.
      */
     public static double[][][] byToken(PromptPair pair, Readout readout, PatchMode mode) {
-        HeadDifferences heads = new HeadDifferences(pair, mode);
         int length = pair.clean().length();
         try (Arena arena = Arena.ofShared()) {
+            HeadDifferences heads = new HeadDifferences(pair, mode, arena);
             EffectMeter meter = new EffectMeter(pair, readout, arena);
             Span tokens = new Span(0, meter.position() + 1);
             double[][][] effect = new double[pair.model().config().nLayers()][pair.model().config().nHeads()][];

@@ -18,9 +18,12 @@ import obsprop.propagation.Step;
  */
 public record OracleAgreement(int samples, int values, double largestDifference) {
 
+    /** How many values to draw, and the seed to draw them with. */
+    public record Sample(int count, long seed) {}
+
     /** Reruns a sample of a head table. */
     public static OracleAgreement of(
-            PromptPair pair, Readout readout, PatchMode mode, HeadEffects table, int samples, long seed) {
+            PromptPair pair, Readout readout, PatchMode mode, HeadEffects table, Sample sample) {
         int position = pair.clean().position(readout.position());
         List<FoundPath> values = new ArrayList<>();
         for (int l = 0; l < table.effect().length; l++) {
@@ -28,20 +31,20 @@ public record OracleAgreement(int samples, int values, double largestDifference)
                 values.add(new FoundPath(Path.of(Step.Heads.one(l, h, position)), table.effect()[l][h]));
             }
         }
-        return check(new Rerunning(pair, readout, mode, Reach.ALL), values, samples, seed);
+        return check(new Rerunning(pair, readout, mode, Reach.ALL), values, sample);
     }
 
     /** Reruns a sample of paths. */
     public static OracleAgreement of(
-            PromptPair pair, Readout readout, PatchMode mode, Reach reach, List<FoundPath> paths, int samples, long seed) {
-        return check(new Rerunning(pair, readout, mode, reach), new ArrayList<>(paths), samples, seed);
+            PromptPair pair, Readout readout, PatchMode mode, Reach reach, List<FoundPath> paths, Sample sample) {
+        return check(new Rerunning(pair, readout, mode, reach), new ArrayList<>(paths), sample);
     }
 
     private record Rerunning(PromptPair pair, Readout readout, PatchMode mode, Reach reach) {}
 
-    private static OracleAgreement check(Rerunning what, List<FoundPath> values, int samples, long seed) {
-        Collections.shuffle(values, new Random(seed));
-        int n = Math.min(samples, values.size());
+    private static OracleAgreement check(Rerunning what, List<FoundPath> values, Sample sample) {
+        Collections.shuffle(values, new Random(sample.seed));
+        int n = Math.min(sample.count, values.size());
         double largest = 0;
         try (PatchOracle oracle = new PatchOracle(what.pair)) {
             for (FoundPath value : values.subList(0, n)) {

@@ -1,6 +1,7 @@
 package obsprop.analysis.probes;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
@@ -24,8 +25,11 @@ public record ProbeComparison(
      * How well a direction tells the classes apart.
      *
      * @param cosine of its angle with the vector
+     * @param positive scores of the positive test examples
+     * @param negative scores of the negative ones
      */
-    public record Judgement(double auc, Interval interval, double cosine) {}
+    public record Judgement(
+            double auc, Interval interval, double cosine, List<Double> positive, List<Double> negative) {}
 
     /**
      * Splits, trains, judges.
@@ -85,7 +89,8 @@ public record ProbeComparison(
             double[] high = scores(score, true);
             double[] low = scores(score, false);
             Interval interval = Auc.interval(high, low, options.replicates(), options.level(), options.seed());
-            return new Judgement(Auc.of(high, low), interval, cosine);
+            return new Judgement(Auc.of(high, low), interval, cosine,
+                    Arrays.stream(high).boxed().toList(), Arrays.stream(low).boxed().toList());
         }
 
         private double[] scores(ToDoubleFunction<double[]> score, boolean label) {

@@ -20,7 +20,10 @@ public record Distribution(double[] logits, double[] logProbabilities) {
         return new Distribution(logits, Arrays.stream(logits).map(l -> l - logSum).toArray());
     }
 
-    /** {@code KL(this || other)} in nats: the sum, not the mean, over the vocabulary. */
+    /**
+     * {@code KL(this || other)} in nats: the sum over the vocabulary. (The authors' notebook reports the mean over it, and
+     * the other direction.)
+     */
     public double divergenceTo(Distribution other) {
         double sum = 0;
         for (int i = 0; i < logProbabilities.length; i++) {

@@ -9,9 +9,10 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import obsprop.kernel.Activation;
+import obsprop.kernel.cpu.Scratch.Slot;
 
 /**
- * f and f' over whole vectors of consecutive floats, one loop per function. GELU_TANH, QUICK_GELU and SILU are all
+ * f and f' over strips of scratch memory (see {@link VectorMath}). GELU_TANH, QUICK_GELU and SILU are all
  * {@code x * sigmoid(u(x))}, which has no cancellation for large negative x.
  */
 final class Activations {
@@ -27,148 +28,159 @@ final class Activations {
     private Activations() {}
 
     /** {@code y = f(x)} for {@code bytes}, a multiple of the vector; y may be x. */
-    static void value(Activation f, MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
+    static void value(Activation f, MemorySegment x, MemorySegment y, Scratch scratch, long bytes) {
+        MemorySegment u = scratch.floats(Slot.ARGUMENT, bytes / 4);
+        MemorySegment e = scratch.floats(Slot.EXPONENTIAL, bytes / 4);
         switch (f) {
-            case GELU_ERF -> geluErf(x, xAt, y, yAt, bytes);
-            case GELU_TANH -> geluTanh(x, xAt, y, yAt, bytes);
-            case QUICK_GELU -> swish(QUICK, x, xAt, y, yAt, bytes);
-            case SILU -> swish(1f, x, xAt, y, yAt, bytes);
-            case RELU -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    FloatVector v = load(x, xAt + i);
-                    store(v.blend(0f, v.compare(VectorOperators.LE, 0f)), y, yAt + i);
-                }
+            case GELU_ERF -> geluErf(x, y, u, e, bytes);
+            case GELU_TANH -> {
+                tanhArgument(x, u, bytes);
+                VectorMath.sigmoid(u, u, e, bytes);
+                multiply(u, x, y, bytes);
             }
+            case QUICK_GELU -> {
+                scale(QUICK, x, u, bytes);
+                VectorMath.sigmoid(u, u, e, bytes);
+                multiply(u, x, y, bytes);
+            }
+            case SILU -> {
+                VectorMath.sigmoid(x, u, e, bytes);
+                multiply(u, x, y, bytes);
+            }
+            case RELU -> relu(x, y, bytes);
             case RELU_SQUARED -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    FloatVector v = load(x, xAt + i);
-                    store(v.mul(v).blend(0f, v.compare(VectorOperators.LE, 0f)), y, yAt + i);
-                }
+                relu(x, u, bytes);
+                multiply(u, u, y, bytes);
             }
-            case TANH -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    store(VectorMath.tanh(load(x, xAt + i)), y, yAt + i);
-                }
-            }
-            case SIGMOID -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    store(VectorMath.sigmoid(load(x, xAt + i)), y, yAt + i);
-                }
-            }
-            case IDENTITY -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    store(load(x, xAt + i), y, yAt + i);
-                }
-            }
-        }
-    }
-
-    private static void geluErf(MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
-        for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector v = load(x, xAt + i);
-            FloatVector half = v.mul(0.5f);
-            store(VectorMath.erf(v.mul(SQRT_HALF)).fma(half, half), y, yAt + i);
-        }
-    }
-
-    private static void geluTanh(MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
-        for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector v = load(x, xAt + i);
-            FloatVector u = v.mul(v).fma(C * A, C).mul(v);
-            store(VectorMath.sigmoid(u).mul(v), y, yAt + i);
-        }
-    }
-
-    private static void swish(float rate, MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
-        for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector v = load(x, xAt + i);
-            store(VectorMath.sigmoid(v.mul(rate)).mul(v), y, yAt + i);
+            case TANH -> VectorMath.tanh(x, y, e, bytes);
+            case SIGMOID -> VectorMath.sigmoid(x, y, e, bytes);
+            case IDENTITY -> MemorySegment.copy(x, 0, y, 0, bytes);
         }
     }
 
     /** {@code y = f'(x)} for {@code bytes}, a multiple of the vector; y may be x. */
-    static void slope(Activation f, MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
+    static void slope(Activation f, MemorySegment x, MemorySegment y, Scratch scratch, long bytes) {
+        MemorySegment u = scratch.floats(Slot.ARGUMENT, bytes / 4);
+        MemorySegment e = scratch.floats(Slot.EXPONENTIAL, bytes / 4);
         switch (f) {
-            case GELU_ERF -> geluErfSlope(x, xAt, y, yAt, bytes);
-            case GELU_TANH -> geluTanhSlope(x, xAt, y, yAt, bytes);
-            case QUICK_GELU -> swishSlope(QUICK, x, xAt, y, yAt, bytes);
-            case SILU -> swishSlope(1f, x, xAt, y, yAt, bytes);
-            case RELU -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    VectorMask<Float> positive = load(x, xAt + i).compare(VectorOperators.GT, 0f);
-                    store(FloatVector.zero(Lanes.F).blend(1f, positive), y, yAt + i);
-                }
+            case GELU_ERF -> geluErfSlope(x, y, u, e, bytes);
+            case GELU_TANH -> geluTanhSlope(x, y, u, e, bytes);
+            case QUICK_GELU -> {
+                scale(QUICK, x, u, bytes);
+                swishSlope(u, y, e, bytes);
             }
+            case SILU -> swishSlope(x, y, e, bytes);
+            case RELU -> step(x, y, bytes);
             case RELU_SQUARED -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    FloatVector v = load(x, xAt + i);
-                    store(v.add(v).blend(0f, v.compare(VectorOperators.LE, 0f)), y, yAt + i);
-                }
+                relu(x, u, bytes);
+                scale(2, u, y, bytes);
             }
             case TANH -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    // 1 - tanh^2 = 4 sigmoid'(2x), without the cancellation
-                    FloatVector v = load(x, xAt + i);
-                    store(VectorMath.sigmoidSlope(v.add(v)).mul(4f), y, yAt + i);
-                }
+                // 1 - tanh^2 = 4 sigmoid'(2x), without the cancellation
+                scale(2, x, u, bytes);
+                VectorMath.sigmoidSlope(u, u, e, bytes);
+                scale(4, u, y, bytes);
             }
-            case SIGMOID -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    store(VectorMath.sigmoidSlope(load(x, xAt + i)), y, yAt + i);
-                }
-            }
-            case IDENTITY -> {
-                for (long i = 0; i < bytes; i += BYTES) {
-                    store(FloatVector.broadcast(Lanes.F, 1f), y, yAt + i);
-                }
-            }
+            case SIGMOID -> VectorMath.sigmoidSlope(x, y, e, bytes);
+            case IDENTITY -> Softmax.fill(y, 0, (int) (bytes / 4), 1);
+        }
+    }
+
+    /** {@code y = cap * tanh(x / cap)}; y may be x. */
+    static void softCap(float cap, MemorySegment x, MemorySegment y, Scratch scratch, long bytes) {
+        MemorySegment e = scratch.floats(Slot.EXPONENTIAL, bytes / 4);
+        scale(1 / cap, x, y, bytes);
+        VectorMath.tanh(y, y, e, bytes);
+        scale(cap, y, y, bytes);
+    }
+
+    private static void scale(float factor, MemorySegment x, MemorySegment y, long bytes) {
+        for (long i = 0; i < bytes; i += BYTES) {
+            store(load(x, i).mul(factor), y, i);
+        }
+    }
+
+    private static void multiply(MemorySegment a, MemorySegment b, MemorySegment y, long bytes) {
+        for (long i = 0; i < bytes; i += BYTES) {
+            store(load(a, i).mul(load(b, i)), y, i);
+        }
+    }
+
+    private static void relu(MemorySegment x, MemorySegment y, long bytes) {
+        for (long i = 0; i < bytes; i += BYTES) {
+            FloatVector v = load(x, i);
+            store(v.blend(0f, v.compare(VectorOperators.LE, 0f)), y, i);
+        }
+    }
+
+    private static void step(MemorySegment x, MemorySegment y, long bytes) {
+        for (long i = 0; i < bytes; i += BYTES) {
+            VectorMask<Float> positive = load(x, i).compare(VectorOperators.GT, 0f);
+            store(FloatVector.zero(Lanes.F).blend(1f, positive), y, i);
+        }
+    }
+
+    /** {@code u = C (x + A x^3)}. */
+    private static void tanhArgument(MemorySegment x, MemorySegment u, long bytes) {
+        for (long i = 0; i < bytes; i += BYTES) {
+            FloatVector v = load(x, i);
+            store(v.mul(v).fma(C * A, C).mul(v), u, i);
+        }
+    }
+
+    private static void geluErf(MemorySegment x, MemorySegment y, MemorySegment u, MemorySegment e, long bytes) {
+        scale(SQRT_HALF, x, u, bytes);
+        VectorMath.erf(u, u, e, bytes);
+        for (long i = 0; i < bytes; i += BYTES) {
+            FloatVector half = load(x, i).mul(0.5f);
+            store(load(u, i).fma(half, half), y, i);
         }
     }
 
     /** Phi(x) + x phi(x). */
-    private static void geluErfSlope(MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
+    private static void geluErfSlope(MemorySegment x, MemorySegment y, MemorySegment u, MemorySegment e, long bytes) {
+        scale(SQRT_HALF, x, u, bytes);
+        VectorMath.erf(u, u, e, bytes);
         for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector v = load(x, xAt + i);
-            FloatVector density = VectorMath.exp(v.mul(v).mul(-0.5f)).mul(DENSITY);
-            FloatVector mass = VectorMath.erf(v.mul(SQRT_HALF)).fma(0.5f, 0.5f);
-            store(v.fma(density, mass), y, yAt + i);
+            FloatVector v = load(x, i);
+            store(v.mul(v).mul(-0.5f), e, i);
+        }
+        VectorMath.exp(e, 0, e, 0, bytes);
+        for (long i = 0; i < bytes; i += BYTES) {
+            FloatVector density = load(e, i).mul(DENSITY);
+            FloatVector mass = load(u, i).fma(0.5f, 0.5f);
+            store(load(x, i).fma(density, mass), y, i);
         }
     }
 
     /** s(u) + x s'(u) u'. */
-    private static void geluTanhSlope(MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
+    private static void geluTanhSlope(MemorySegment x, MemorySegment y, MemorySegment u, MemorySegment e, long bytes) {
+        tanhArgument(x, u, bytes);
+        VectorMath.expOfMinusSize(u, e, bytes);
         for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector v = load(x, xAt + i);
-            FloatVector square = v.mul(v);
-            FloatVector u = square.fma(C * A, C).mul(v);
-            FloatVector du = square.fma(3 * C * A, C);
-            store(slope(u, du.mul(v)), y, yAt + i);
+            FloatVector v = load(x, i);
+            FloatVector du = v.mul(v).fma(3 * C * A, C);
+            FloatVector ev = load(e, i);
+            FloatVector r = FloatVector.broadcast(Lanes.F, 1f).div(ev.add(1f));
+            FloatVector re = r.mul(ev);
+            FloatVector mass = r.blend(re, load(u, i).compare(VectorOperators.LT, 0f));
+            // e underflows before the cubic factor overflows: keep 0 * inf out
+            FloatVector factor = du.mul(v).blend(0f, ev.compare(VectorOperators.EQ, 0f));
+            store(re.mul(r).fma(factor, mass), y, i);
         }
     }
 
-    private static void swishSlope(float rate, MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
+    /** s(u) + u s'(u). */
+    private static void swishSlope(MemorySegment u, MemorySegment y, MemorySegment e, long bytes) {
+        VectorMath.expOfMinusSize(u, e, bytes);
         for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector u = load(x, xAt + i).mul(rate);
-            store(slope(u, u), y, yAt + i);
-        }
-    }
-
-    /** s(u) + factor s'(u), from one exponential. */
-    private static FloatVector slope(FloatVector u, FloatVector factor) {
-        FloatVector e = VectorMath.exp(u.abs().neg());
-        FloatVector r = FloatVector.broadcast(Lanes.F, 1f).div(e.add(1f));
-        FloatVector re = r.mul(e);
-        FloatVector mass = r.blend(re, u.compare(VectorOperators.LT, 0f));
-        // e underflows before the cubic factor overflows: keep 0 * inf out
-        FloatVector bounded = factor.blend(0f, e.compare(VectorOperators.EQ, 0f));
-        return re.mul(r).fma(bounded, mass);
-    }
-
-    /** {@code y = cap * tanh(x / cap)}; y may be x. */
-    static void softCap(float cap, MemorySegment x, long xAt, MemorySegment y, long yAt, long bytes) {
-        float inverse = 1 / cap;
-        for (long i = 0; i < bytes; i += BYTES) {
-            store(VectorMath.tanh(load(x, xAt + i).mul(inverse)).mul(cap), y, yAt + i);
+            FloatVector v = load(u, i);
+            FloatVector ev = load(e, i);
+            FloatVector r = FloatVector.broadcast(Lanes.F, 1f).div(ev.add(1f));
+            FloatVector re = r.mul(ev);
+            FloatVector mass = r.blend(re, v.compare(VectorOperators.LT, 0f));
+            FloatVector factor = v.blend(0f, ev.compare(VectorOperators.EQ, 0f));
+            store(re.mul(r).fma(factor, mass), y, i);
         }
     }
 }

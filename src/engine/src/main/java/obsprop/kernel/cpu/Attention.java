@@ -175,9 +175,12 @@ final class Attention {
             long row = 4 * stride * (t - from);
             Softmax.fill(scores, row + 4L * keys, (int) stride - keys, 0f);
             Copies.scaleRow((float) spec.scale(), scores, row, scores, row, (int) stride);
-            if (spec.capped()) {
-                Activations.softCap((float) spec.softCap(), scores, row, scores, row, 4 * stride);
-            }
+        }
+        if (spec.capped()) {
+            Activations.softCap((float) spec.softCap(), scores, scores, scratch, 4 * stride * (to - from));
+        }
+        for (int t = from; t < to; t++) {
+            long row = 4 * stride * (t - from);
             int begin = spec.firstKey(t) - firstKey;
             int end = t + 1 - firstKey;
             Softmax.fill(scores, row, begin, Float.NEGATIVE_INFINITY);

@@ -127,19 +127,19 @@ final class Elementwise {
         long outAt = at(out, r, from);
         Convert.copyFloats(x.segment(), at(x, saved, from), work, 0, n);
         switch (operation) {
-            case VALUE -> Activations.value(f, work, 0, work, 0, bytes);
-            case SOFT_CAP -> Activations.softCap(cap, work, 0, work, 0, bytes);
+            case VALUE -> Activations.value(f, work, work, scratch, bytes);
+            case SOFT_CAP -> Activations.softCap(cap, work, work, scratch, bytes);
             case VJP -> {
-                Activations.slope(f, work, 0, work, 0, bytes);
+                Activations.slope(f, work, work, scratch, bytes);
                 Copies.multiplyRow(dy.segment(), at(dy, r, from), work, 0, n);
             }
             case GATED -> {
-                Activations.value(f, work, 0, work, 0, bytes);
+                Activations.value(f, work, work, scratch, bytes);
                 Copies.multiplyRow(up.segment(), at(up, r, from), work, 0, n);
             }
             case GATED_VJP -> {
-                Activations.value(f, work, 0, work2, 0, bytes);
-                Activations.slope(f, work, 0, work, 0, bytes);
+                Activations.value(f, work, work2, scratch, bytes);
+                Activations.slope(f, work, work, scratch, bytes);
                 Copies.multiplyRow(up.segment(), at(up, saved, from), work, 0, n);
                 Copies.multiplyRow(dy.segment(), at(dy, r, from), work, 0, n);
                 Copies.multiplyRow(dy.segment(), at(dy, r, from), work2, 0, n);

@@ -19,7 +19,9 @@ final class Scratch {
         COTANGENTS,
         FACTORS,
         ROW,
-        ROW2
+        ROW2,
+        ARGUMENT,
+        EXPONENTIAL
     }
 
     /** Operands of the block products that tasks run, reused from call to call. */

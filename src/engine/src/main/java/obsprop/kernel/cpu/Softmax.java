@@ -39,8 +39,9 @@ final class Softmax {
     /** {@code row = exp(row - shift)}. */
     static void expMinus(MemorySegment row, long at, int n, float shift) {
         for (int i = 0; i < n; i += Lanes.N) {
-            store(VectorMath.exp(load(row, at + 4L * i).sub(shift)), row, at + 4L * i);
+            store(load(row, at + 4L * i).sub(shift), row, at + 4L * i);
         }
+        VectorMath.exp(row, at, row, at, 4L * n);
     }
 
     /** {@code factors = scale * (1 - (s / cap)^2)}, the slope of the capped score; scale alone where s is masked. */

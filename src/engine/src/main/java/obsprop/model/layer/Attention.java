@@ -1,6 +1,7 @@
 package obsprop.model.layer;
 
 import java.lang.foreign.Arena;
+import java.util.List;
 import java.util.Optional;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
@@ -27,6 +28,7 @@ public record Attention(
      * What the forward pass leaves behind, for N rows.
      *
      * @param projected [N, (H + 2G) D]: rotated in place where there is no query-key norm
+     * @param columns the parts of projected that each linear map writes
      * @param rawQueries the projected queries before norm and rotation (a view of projected); the same as
      *     {@code inputs.q()} where there is no query-key norm
      * @param rawKeys likewise
@@ -38,6 +40,7 @@ public record Attention(
      */
     public record State(
             Tensor projected,
+            List<Tensor> columns,
             Tensor rawQueries,
             Tensor rawKeys,
             Tensor queryStats,
@@ -50,18 +53,30 @@ public record Attention(
      * Scratch of the VJP, for K*N rows.
      *
      * @param dProjected [K*N, (H + 2G) D]
+     * @param columns the parts of dProjected that each linear map reads
+     * @param dValues the part of it that belongs to the values
      * @param d its views as queries, keys and values
      * @param dMixed [K*N, H D]
      * @param dMixedHeads the same as [K*N, H, D]
      */
     public record Cotangents(
-            Tensor dProjected, Kernels.AttentionCotangents d, Tensor dMixed, Tensor dMixedHeads) {
+            Tensor dProjected,
+            List<Tensor> columns,
+            Tensor dValues,
+            Kernels.AttentionCotangents d,
+            Tensor dMixed,
+            Tensor dMixedHeads) {
         /** The same scratch for fewer rows. */
         Cotangents firstRows(int rows) {
             var fewer = new Kernels.AttentionCotangents(
                     d.dq().slice(0, 0, rows), d.dk().slice(0, 0, rows), d.dv().slice(0, 0, rows));
             return new Cotangents(
-                    dProjected.slice(0, 0, rows), fewer, dMixed.slice(0, 0, rows), dMixedHeads.slice(0, 0, rows));
+                    dProjected.slice(0, 0, rows),
+                    columns.stream().map(c -> c.slice(0, 0, rows)).toList(),
+                    dValues.slice(0, 0, rows),
+                    fewer,
+                    dMixed.slice(0, 0, rows),
+                    dMixedHeads.slice(0, 0, rows));
         }
     }
 
@@ -103,7 +118,7 @@ public record Attention(
         Tensor lse = kernels.allocate(arena, rows, h);
         Tensor mixed = kernels.allocate(arena, rows, h * dHead());
         var inputs = new Kernels.AttentionInputs(q, k, projection.values(projected), lse);
-        return new State(projected, rawQ, rawK, qStats, kStats, inputs, mixed, mixed.unflatten(1, h, dHead()));
+        return new State(projected, projection.columns(projected), rawQ, rawK, qStats, kStats, inputs, mixed, mixed.unflatten(1, h, dHead()));
     }
 
     public Cotangents allocateCotangents(Kernels kernels, Arena arena, int rows) {
@@ -111,7 +126,8 @@ public record Attention(
         Tensor dMixed = kernels.allocate(arena, rows, nHeads() * dHead());
         var d = new Kernels.AttentionCotangents(
                 projection.queries(dProjected), projection.keys(dProjected), projection.values(dProjected));
-        return new Cotangents(dProjected, d, dMixed, dMixed.unflatten(1, nHeads(), dHead()));
+        return new Cotangents(dProjected, projection.columns(dProjected), projection.valueColumns(dProjected), d,
+                dMixed, dMixed.unflatten(1, nHeads(), dHead()));
     }
 
     /** {@code y (+)= attention(x)}: x the normed input [N,d], y [N,d]; fills {@code state}. */
@@ -129,7 +145,7 @@ public record Attention(
 
     /** The same for rows at any positions, row r at {@code positions[r]}, each less than {@code longest}. */
     public void project(Kernels kernels, Tensor x, int[] positions, int longest, State state) {
-        projection.forward(kernels, x, state.projected);
+        projection.forward(kernels, x, state.columns);
         var in = state.inputs;
         if (queryKeyNorm.isPresent()) {
             QueryKeyNorm norm = queryKeyNorm.get();
@@ -161,11 +177,11 @@ public record Attention(
             AttentionRule rule, NormRule normRule, Tensor dx) {
         kernels.attentionVjp(scratch.dMixedHeads, state.inputs, spec, segments, rule, scratch.d);
         if (rule == AttentionRule.FROZEN) {
-            projection.vjpOfValues(kernels, scratch.dProjected, dx);
+            projection.vjpOfValues(kernels, scratch.d, scratch.dValues, dx);
             return;
         }
         unproject(kernels, segments, state, scratch, normRule);
-        projection.vjp(kernels, scratch.dProjected, dx);
+        projection.vjp(kernels, scratch.columns, dx);
     }
 
     /** Transposes rotation and norm of the queries and keys, in place. */

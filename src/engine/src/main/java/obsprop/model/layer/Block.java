@@ -3,7 +3,6 @@ package obsprop.model.layer;
 import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Segments;
-import obsprop.kernel.Write;
 import obsprop.tensor.Tensor;
 
 /**
@@ -129,22 +128,4 @@ public sealed interface Block permits SequentialBlock, ParallelBlock, StreamNorm
 
     /** From the cotangent of the middle to that of the input x [N,d], in place on d [K*N,d]. */
     void vjpToInput(Kernels kernels, VjpPass pass, Tensor x, Tensor d);
-
-    /** {@code y = x + outputNorm(sublayer)}: the sublayer writes through {@code write} into y, or into sum first. */
-    static void addThrough(Kernels kernels, Norm outputNorm, Tensor x, Tensor sum, Tensor stats, Tensor y, Sublayer f) {
-        if (outputNorm.isIdentity()) {
-            kernels.copy(x, y);
-            f.forward(y, Write.ACCUMULATE);
-        } else {
-            f.forward(sum, Write.OVERWRITE);
-            outputNorm.forward(kernels, sum, y, stats);
-            kernels.addScaled(1, x, y);
-        }
-    }
-
-    /** A sublayer that writes or adds its output. */
-    @FunctionalInterface
-    interface Sublayer {
-        void forward(Tensor y, Write write);
-    }
 }

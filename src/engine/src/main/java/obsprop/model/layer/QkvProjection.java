@@ -1,5 +1,6 @@
 package obsprop.model.layer;
 
+import java.util.ArrayList;
 import java.util.List;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Write;
@@ -7,11 +8,17 @@ import obsprop.tensor.Tensor;
 
 /**
  * Queries, keys and values of a layer, however the checkpoint fuses them. The projected rows are [N, width] with
- * width = (H + 2G) D; {@link #queries}, {@link #keys} and {@link #values} are views of them.
- *
- * @param parts linear maps that write consecutive columns, in order
+ * width = (H + 2G) D; {@link #queries}, {@link #keys} and {@link #values} are views of them. Immutable.
  */
-public record QkvProjection(List<Linear> parts, Arrangement arrangement, int nHeads, int nKvHeads, int dHead) {
+public final class QkvProjection {
+    private final List<Linear> parts;
+    private final Arrangement arrangement;
+    private final int nHeads;
+    private final int nKvHeads;
+    private final int dHead;
+    /** The map to all values where their columns lie together, made once as views cost an allocation. */
+    private final Linear allValues;
+
     /** Order of the columns. */
     public enum Arrangement {
         /** All queries, all keys, all values. */
@@ -26,13 +33,36 @@ public record QkvProjection(List<Linear> parts, Arrangement arrangement, int nHe
         VALUE
     }
 
-    public QkvProjection {
-        parts = List.copyOf(parts);
+    /** @param parts linear maps that write consecutive columns, in order */
+    public QkvProjection(List<Linear> parts, Arrangement arrangement, int nHeads, int nKvHeads, int dHead) {
+        this.parts = List.copyOf(parts);
+        this.arrangement = arrangement;
+        this.nHeads = nHeads;
+        this.nKvHeads = nKvHeads;
+        this.dHead = dHead;
         int width = parts.stream().mapToInt(Linear::outputs).sum();
         if (width != (nHeads + 2 * nKvHeads) * dHead || nHeads % nKvHeads != 0) {
             throw new IllegalArgumentException("projection of width " + width + " for " + nHeads + " query and "
                     + nKvHeads + " key/value heads of width " + dHead);
         }
+        allValues = arrangement == Arrangement.BY_ROLE ? map(firstColumn(Role.VALUE), nKvHeads * dHead) : parts.getFirst();
+    }
+
+    /** The linear maps that write consecutive columns, in order. */
+    public List<Linear> parts() {
+        return parts;
+    }
+
+    public int nHeads() {
+        return nHeads;
+    }
+
+    public int nKvHeads() {
+        return nKvHeads;
+    }
+
+    public int dHead() {
+        return dHead;
     }
 
     public int width() {
@@ -72,36 +102,49 @@ public record QkvProjection(List<Linear> parts, Arrangement arrangement, int nHe
         };
     }
 
-    /** {@code projected = x W^T + b}, x [N,d]. */
-    public void forward(Kernels kernels, Tensor x, Tensor projected) {
-        int column = 0;
+    /** Projected rows [N,width], cut into the columns that each part writes. */
+    List<Tensor> columns(Tensor projected) {
+        List<Tensor> columns = new ArrayList<>();
+        int first = 0;
         for (Linear part : parts) {
-            part.forward(kernels, x, columns(projected, column, part.outputs()), Write.OVERWRITE);
-            column += part.outputs();
+            columns.add(projected.slice(1, first, first + part.outputs()));
+            first += part.outputs();
+        }
+        return List.copyOf(columns);
+    }
+
+    /** What {@link #vjpOfValues} reads of projected rows: the columns of the values, or all where they lie scattered. */
+    Tensor valueColumns(Tensor projected) {
+        int first = firstColumn(Role.VALUE);
+        return arrangement == Arrangement.BY_ROLE ? projected.slice(1, first, first + nKvHeads * dHead) : projected;
+    }
+
+    /** {@code projected = x W^T + b}, x [N,d]; the projected rows as {@link #columns}. */
+    void forward(Kernels kernels, Tensor x, List<Tensor> projected) {
+        for (int i = 0; i < parts.size(); i++) {
+            parts.get(i).forward(kernels, x, projected.get(i), Write.OVERWRITE);
         }
     }
 
     /** Transposes {@code projected = x W^T + b}: {@code dx = dProjected W}. */
-    public void vjp(Kernels kernels, Tensor dProjected, Tensor dx) {
-        int column = 0;
-        for (Linear part : parts) {
-            Write write = column == 0 ? Write.OVERWRITE : Write.ACCUMULATE;
-            part.vjp(kernels, columns(dProjected, column, part.outputs()), dx, write);
-            column += part.outputs();
+    void vjp(Kernels kernels, List<Tensor> dProjected, Tensor dx) {
+        for (int i = 0; i < parts.size(); i++) {
+            parts.get(i).vjp(kernels, dProjected.get(i), dx, i == 0 ? Write.OVERWRITE : Write.ACCUMULATE);
         }
     }
 
-    /** The same for the values alone, queries and keys being constants: {@code dx = dValues W_V}. */
-    public void vjpOfValues(Kernels kernels, Tensor dProjected, Tensor dx) {
+    /**
+     * The same for the values alone, queries and keys being constants: {@code dx = dValues W_V}.
+     *
+     * @param d the cotangents as views; those of queries and keys are zeroed where they lie between the values
+     * @param dValues as {@link #valueColumns}
+     */
+    void vjpOfValues(Kernels kernels, Kernels.AttentionCotangents d, Tensor dValues, Tensor dx) {
         if (arrangement == Arrangement.BY_HEAD) {
-            kernels.zero(queries(dProjected));
-            kernels.zero(keys(dProjected));
-            vjp(kernels, dProjected, dx);
-            return;
+            kernels.zero(d.dq());
+            kernels.zero(d.dk());
         }
-        int first = firstColumn(Role.VALUE);
-        int n = nKvHeads * dHead;
-        map(first, n).vjp(kernels, columns(dProjected, first, n), dx, Write.OVERWRITE);
+        allValues.vjp(kernels, dValues, dx, Write.OVERWRITE);
     }
 
     /** {@code W_V[g]}, the map from a normed input [N,d] to the values [N,D] of key/value head {@code group}; a view. */
@@ -122,9 +165,5 @@ public record QkvProjection(List<Linear> parts, Arrangement arrangement, int nHe
             first += part.outputs();
         }
         throw new IndexOutOfBoundsException(column);
-    }
-
-    private static Tensor columns(Tensor rows, int first, int n) {
-        return n == rows.size(1) ? rows : rows.slice(1, first, first + n);
     }
 }

@@ -28,8 +28,14 @@ public record SequentialBlock(
         Tensor normed = scratch.normed();
         Stats stats = state.stats();
         attentionInput.forward(kernels, x, normed, stats.attentionInput());
-        Block.addThrough(kernels, attentionOutput, x, state.attentionSum(), stats.attentionOutput(), state.middle(),
-                (out, write) -> attention.forward(kernels, normed, segments, state.attention(), out, write));
+        if (attentionOutput.isIdentity()) {
+            kernels.copy(x, state.middle());
+            attention.forward(kernels, normed, segments, state.attention(), state.middle(), Write.ACCUMULATE);
+        } else {
+            attention.forward(kernels, normed, segments, state.attention(), state.attentionSum(), Write.OVERWRITE);
+            attentionOutput.forward(kernels, state.attentionSum(), state.middle(), stats.attentionOutput());
+            kernels.addScaled(1, x, state.middle());
+        }
         forwardFromMiddle(kernels, state, scratch, y);
     }
 
@@ -38,8 +44,14 @@ public record SequentialBlock(
         Tensor normed = scratch.normed();
         Stats stats = state.stats();
         mlpInput.forward(kernels, state.middle(), normed, stats.mlpInput());
-        Block.addThrough(kernels, mlpOutput, state.middle(), state.mlpSum(), stats.mlpOutput(), y,
-                (out, write) -> mlp.forward(kernels, normed, state.mlp(), out, write));
+        if (mlpOutput.isIdentity()) {
+            kernels.copy(state.middle(), y);
+            mlp.forward(kernels, normed, state.mlp(), y, Write.ACCUMULATE);
+        } else {
+            mlp.forward(kernels, normed, state.mlp(), state.mlpSum(), Write.OVERWRITE);
+            mlpOutput.forward(kernels, state.mlpSum(), y, stats.mlpOutput());
+            kernels.addScaled(1, state.middle(), y);
+        }
     }
 
     /** Transposes {@code y = middle + mlpOutput(mlp(mlpInput(middle)))}. */

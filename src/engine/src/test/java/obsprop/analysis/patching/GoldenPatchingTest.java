@@ -34,7 +34,7 @@ class GoldenPatchingTest {
         return Golden.names().stream().filter(name -> Files.exists(Golden.ROOT.resolve(name, "patching.safetensors")));
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("fixtures")
     void headTables(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared()) {
@@ -55,7 +55,7 @@ class GoldenPatchingTest {
         }
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("fixtures")
     void attributionAddsUp(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared()) {

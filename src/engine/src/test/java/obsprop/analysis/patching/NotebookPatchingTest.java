@@ -37,7 +37,7 @@ class NotebookPatchingTest {
         return Backends.all();
     }
 
-    @ParameterizedTest
+    @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("backends")
     void agrees(Kernels kernels) {
         try (Arena arena = Arena.ofShared()) {

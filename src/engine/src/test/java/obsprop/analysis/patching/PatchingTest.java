@@ -176,15 +176,15 @@ class PatchingTest {
             Readout readout = Readout.last(s.golden.observable());
             HeadEffects table = HeadPatching.table(s.pair(), readout, PatchMode.FULL);
             int all = table.effect().length * table.effect()[0].length;
-            OracleAgreement right = OracleAgreement.of(s.pair(), readout, PatchMode.FULL, table, 4, 1);
+            OracleAgreement right = OracleAgreement.of(s.pair(), readout, PatchMode.FULL, table, new OracleAgreement.Sample(4, 1));
             assertEquals(4, right.samples());
             assertEquals(all, right.values());
             assertTrue(right.largestDifference() < EXACT, right::toString);
             table.effect()[1][1] += 0.25;
-            OracleAgreement wrong = OracleAgreement.of(s.pair(), readout, PatchMode.FULL, table, all, 1);
+            OracleAgreement wrong = OracleAgreement.of(s.pair(), readout, PatchMode.FULL, table, new OracleAgreement.Sample(all, 1));
             assertEquals(0.25, wrong.largestDifference(), 1e-9);
             List<FoundPath> paths = PathSearch.run(s.pair(), readout, SearchOptions.of(5, 3));
-            OracleAgreement ofPaths = OracleAgreement.of(s.pair(), readout, PatchMode.OV_ONLY, Reach.NAMED, paths, 5, 1);
+            OracleAgreement ofPaths = OracleAgreement.of(s.pair(), readout, PatchMode.OV_ONLY, Reach.NAMED, paths, new OracleAgreement.Sample(5, 1));
             assertTrue(ofPaths.largestDifference() < EXACT, ofPaths::toString);
             System.out.println(ofPaths);
         });

@@ -42,9 +42,9 @@ record CompareReport(String model, List<NamedVector> vectors, List<Related> pair
         pair.measured.ifPresent(measured -> {
             Moments.Line line = measured.line();
             PairScores.Intervals intervals = measured.intervals(LEVEL);
-            Json.putFinite(object, "slope", line.slope());
-            Json.putFinite(object, "intercept", line.intercept());
-            Json.putFinite(object, "r2", line.r2());
+            object.put("slope", line.slope());
+            object.put("intercept", line.intercept());
+            object.put("r2", line.r2());
             VectorView.putInterval(object, "slope_interval", intervals.slope());
             VectorView.putInterval(object, "intercept_interval", intervals.intercept());
             VectorView.putInterval(object, "r2_interval", intervals.r2());

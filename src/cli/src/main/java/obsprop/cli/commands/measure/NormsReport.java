@@ -36,7 +36,7 @@ record NormsReport(String model, List<String> groups, List<NormInput> norms, Lis
     private static ObjectNode json(NormInput norm) {
         ObjectNode object = Json.object().put("layer", norm.layer()).put("site", Choice.label(norm.site()))
                 .put("mean_length", norm.meanLength());
-        Json.putFinite(object, "length_deviation", norm.lengthDeviation());
+        object.put("length_deviation", norm.lengthDeviation());
         object.putObject("gain").put("mean", norm.gain().mean()).put("deviation", norm.gain().deviation())
                 .put("least", norm.gain().least()).put("most", norm.gain().most());
         return object;
@@ -47,13 +47,13 @@ record NormsReport(String model, List<String> groups, List<NormInput> norms, Lis
         ArrayNode rules = object.putArray("rules");
         errors.rules.forEach((rule, e) -> {
             ObjectNode node = rules.addObject().put("rule", Choice.label(rule)).put("own_error", e.ownError());
-            Json.putFinite(node, "cosine", e.cosine());
-            Json.putFinite(node, "angle", e.angle());
+            node.put("cosine", e.cosine());
+            node.put("angle", e.angle());
             ArrayNode cross = node.putArray("cross");
             for (int from = 0; from < groups.size(); from++) {
                 for (int to = 0; to < groups.size(); to++) {
                     ObjectNode cell = cross.addObject().put("from", groups.get(from)).put("to", groups.get(to));
-                    Json.putFinite(cell, "error", e.crossError()[from][to]);
+                    cell.put("error", e.crossError()[from][to]);
                 }
             }
         });

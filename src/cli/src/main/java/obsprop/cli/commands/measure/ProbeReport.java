@@ -38,7 +38,9 @@ record ProbeReport(String model, String positive, List<String> negative, String 
     private static ObjectNode json(Judgement judgement) {
         ObjectNode object = Json.object().put("auc", judgement.auc());
         VectorView.putInterval(object, "interval", judgement.interval());
-        Json.putFinite(object, "cosine", judgement.cosine());
+        object.put("cosine", judgement.cosine());
+        judgement.positive().forEach(object.putArray("positive_scores")::add);
+        judgement.negative().forEach(object.putArray("negative_scores")::add);
         return object;
     }
 

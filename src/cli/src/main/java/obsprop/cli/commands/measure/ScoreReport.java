@@ -69,8 +69,8 @@ record ScoreReport(String model, long windows, long tokens, List<Scored> vectors
     private static ObjectNode json(Scored scored) {
         VectorScores scores = scored.scores;
         ObjectNode object = VectorView.json(scored.vector).put("count", scores.count()).put("not_finite", scores.notFinite());
-        Json.putFinite(object, "mean", scores.mean());
-        Json.putFinite(object, "deviation", scores.deviation());
+        object.put("mean", scores.mean());
+        object.put("deviation", scores.deviation());
         object.set("histogram", Json.array(scores.histogram().bins(), bin ->
                 Json.object().put("low", bin.low()).put("high", bin.high()).put("count", bin.count())));
         object.set("top", Json.array(scored.top, shown -> json(scored, shown)));

@@ -21,12 +21,14 @@ import picocli.CommandLine.Option;
 
 /** How texts are scored. */
 final class ScoringOptions {
-    private static final Duration SAVING = Duration.ofSeconds(20);
-
     @Option(names = "--checkpoint", paramLabel = "FILE",
             description = "save the state here from time to time, and go on from it where it exists: a killed run ends with the"
                     + " same result. The file stays when the run is done")
     private Optional<Path> checkpoint;
+
+    @Option(names = "--save-every", paramLabel = "SECONDS", defaultValue = "20",
+            description = "how often the checkpoint is written (default: ${DEFAULT-VALUE})")
+    private int saveEvery;
 
     @Option(names = "--batch-tokens", paramLabel = "N", defaultValue = "1024",
             description = "windows run together up to N tokens (default: ${DEFAULT-VALUE})")
@@ -39,6 +41,9 @@ final class ScoringOptions {
     ScoreState run(Session session, TextOptions texts, List<NamedVector> vectors, List<PairScores.Pair> pairs, Sizes sizes,
             CommonOptions common) {
         checkpoint.ifPresent(file -> OutputFile.checked(file, "--checkpoint"));
+        if (saveEvery < 0) {
+            throw new UsageException("--save-every: " + saveEvery + " is negative: give seconds, or 0 for every batch");
+        }
         if (batchTokens < 1) {
             throw new UsageException("--batch-tokens: " + batchTokens + " is too few: give 1 or more");
         }
@@ -53,7 +58,7 @@ final class ScoringOptions {
             };
             var windows = texts.windows(documents, session);
             ScoreState state = checkpoint
-                    .map(file -> run.run(windows, new ScoreRun.Saving(file, identity(session, texts), SAVING), onProgress))
+                    .map(file -> run.run(windows, new ScoreRun.Saving(file, identity(session, texts), Duration.ofSeconds(saveEvery)), onProgress))
                     .orElseGet(() -> run.run(windows, onProgress));
             if (state.tokens() == 0) {
                 throw new UsageException("the texts hold no token: " + texts.files().stream().map(Path::toString)

@@ -1,10 +1,10 @@
 package obsprop.cli.commands.measure;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import obsprop.cli.options.NamedVector;
-import obsprop.cli.output.Json;
 import obsprop.analysis.statistics.Interval;
 import obsprop.analysis.statistics.Vectors;
+import obsprop.cli.options.NamedVector;
+import obsprop.cli.output.Json;
 
 /** How these commands show a vector. */
 final class VectorView {
@@ -17,12 +17,8 @@ final class VectorView {
                 .put("norm", Vectors.norm(vector.direction()));
     }
 
-    /** {@code [low, high]}, or null where there is none. */
+    /** {@code [low, high]}. */
     static void putInterval(ObjectNode object, String field, Interval interval) {
-        if (Double.isFinite(interval.low()) && Double.isFinite(interval.high())) {
-            object.putArray(field).add(interval.low()).add(interval.high());
-        } else {
-            object.putNull(field);
-        }
+        object.putArray(field).add(interval.low()).add(interval.high());
     }
 }

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** What the commands find in a real model of stories: who is "she". */
 class StoryTest {
     private static final String SUBJECT = "subject=\"\u2581she\" - \"\u2581he\"";
-    private static final String OBJECT = "object=\"\u2581her\" - \"\u2581him\"";
+    private static final String OBJECT = "object=\"\u2581her\" - \"\u2581his\"";
 
     @TempDir
     private Path folder;
@@ -95,8 +95,9 @@ class StoryTest {
         JsonNode document = Invocation.of("score", "--json", "--model", model(), "--observable", SUBJECT, "--text", stories.toString(),
                 "-k", "3").json();
         assertEquals(3, document.get("top").size());
-        assertTrue(strings(document.get("top"), "context").stream().allMatch(c -> c.contains("Lily")), document.get("top").toString());
-        assertTrue(strings(document.get("bottom"), "context").stream().allMatch(c -> c.contains("Tim")), document.get("bottom").toString());
+        assertTrue(document.get("top").get(0).get("context").asText().contains("Lily was sad because she"), document.toString());
+        assertTrue(document.get("bottom").get(0).get("context").asText().contains("Tim was"), document.get("bottom").toString());
+        assertEquals(1, document.get("bottom").get(0).get("document").asInt());
         assertTrue(document.get("top").get(0).get("score").asDouble() >= document.get("top").get(1).get("score").asDouble());
         long counted = StreamSupport.stream(document.get("vectors").get(0).get("histogram").spliterator(), false)
                 .mapToLong(bin -> bin.get("count").asLong()).sum();
@@ -134,24 +135,55 @@ class StoryTest {
         assertEquals("\u2581he", document.get("vectors").get(0).get("bottom").get(0).get("text").asText());
     }
 
+    /** On a fifth of the snippets, as tests share their machine. */
     @Test
-    void probeOfCodeRunsEndToEnd() {
-        String snippets = Shared.path("data/code-c-vs-python/snippets.jsonl").toString();
-        String[] command = {"probe", "--json", "--model", model(), "--observable", "\"\u2581she\" - \"\u2581he\"", "--site", "residual3@-1",
-            "--text", snippets, "--positive", "c", "--window", "256", "--replicates", "200"};
-        JsonNode document = Invocation.of(command).json();
+    void probeOfCodeRunsEndToEnd() throws IOException {
+        Path snippets = folder.resolve("snippets.jsonl");
+        List<String> all = Files.readAllLines(Shared.path("data/code-c-vs-python/snippets.jsonl"));
+        Files.write(snippets, IntStream.range(0, all.size()).filter(i -> i % 5 == 0).mapToObj(all::get).toList());
+        JsonNode document = Invocation.of("probe", "--json", "--model", model(), "--observable", SUBJECT, "--site", "residual3@-1",
+                "--text", snippets.toString(), "--positive", "c", "--window", "48", "--train", "15", "--replicates", "200").json();
         JsonNode probe = document.get("probes").get(0);
-        assertEquals(List.of("python"), List.of(document.get("negative").get(0).asText()));
-        assertEquals(50, probe.get("trained").asInt());
-        assertEquals(175, probe.get("test_positive").asInt());
+        assertEquals("python", document.get("negative").get(0).asText());
+        assertEquals(30, probe.get("trained").asInt());
+        assertEquals(80, 30 + probe.get("test_positive").asInt() + probe.get("test_negative").asInt());
         for (String name : List.of("vector", "logistic_regression", "difference_of_means")) {
             JsonNode judged = probe.get(name);
             double auc = judged.get("auc").asDouble();
             System.out.println("probe of code, " + name + ": AUC " + auc + " " + judged.get("interval"));
+            assertEquals(auc(judged.get("positive_scores"), judged.get("negative_scores")), auc, 1e-12);
             assertTrue(judged.get("interval").get(0).asDouble() <= auc && auc <= judged.get("interval").get(1).asDouble());
         }
-        assertTrue(probe.get("logistic_regression").get("auc").asDouble() > 0.9, probe.toString());
-        assertEquals(document, Invocation.of(command).json());
+    }
+
+    /** By definition: the share of pairs in which the positive example scores higher. */
+    private static double auc(JsonNode positive, JsonNode negative) {
+        double won = 0;
+        for (JsonNode high : positive) {
+            for (JsonNode low : negative) {
+                won += high.asDouble() > low.asDouble() ? 1 : high.asDouble() == low.asDouble() ? 0.5 : 0;
+            }
+        }
+        return won / ((double) positive.size() * negative.size());
+    }
+
+    /** Two classes of texts that the residual stream tells apart well. */
+    @Test
+    void probeFindsGirlsAndBoys() throws IOException {
+        Path names = folder.resolve("names.jsonl");
+        StringBuilder lines = new StringBuilder();
+        for (String rest : List.of("was sad because", "was happy because", "went home and", "saw a dog. Then", "said that",
+                "likes to play so", "was tired but", "ran fast until")) {
+            lines.append("{\"text\": \"Lily ").append(rest).append("\", \"who\": \"girl\"}\n");
+            lines.append("{\"text\": \"Tim ").append(rest).append("\", \"who\": \"boy\"}\n");
+        }
+        Files.writeString(names, lines);
+        JsonNode probe = Invocation.of("probe", "--json", "--model", model(), "--observable", SUBJECT, "--text", names.toString(),
+                "--label-field", "who", "--positive", "girl", "--train", "3", "--pool", "last").json().get("probes").get(0);
+        assertTrue(probe.get("vector").get("auc").asDouble() > 0.9, probe.toString());
+        assertTrue(probe.get("logistic_regression").get("auc").asDouble() > 0.8, probe.toString());
+        assertEquals(5, probe.get("vector").get("positive_scores").size());
+        assertTrue(probe.get("difference_of_means").get("cosine").asDouble() > 0, probe.toString());
     }
 
     @Test
@@ -170,9 +202,5 @@ class StoryTest {
             assertEquals(4, rule.get("cross").size());
         }
         assertEquals(2 * Math.acos(Math.sqrt(1 - 1.0 / 63)), document.get("angle_bound").asDouble(), 1e-12);
-    }
-
-    private static List<String> strings(JsonNode list, String field) {
-        return IntStream.range(0, list.size()).mapToObj(i -> list.get(i).get(field).asText()).toList();
     }
 }

@@ -1,0 +1,110 @@
+package obsprop.cli.commands.measure;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import obsprop.cli.Invocation;
+import obsprop.cli.Shared;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Bad input, and runs that go on. */
+class MeasureCommandsTest {
+    @TempDir
+    private Path folder;
+
+    private String model;
+    private String text;
+    private String labelled;
+
+    @BeforeEach
+    void texts() throws IOException {
+        model = Shared.path("models/stories260k").toString();
+        text = write("text.txt", "Lily was sad because\nTim was happy\n");
+        labelled = write("text.jsonl", "{\"text\": \"Lily was\", \"label\": \"a\"}\n{\"text\": 3}\n{\"text\": \"Tim\", \"label\": \"b\"}\n");
+    }
+
+    private String write(String name, String content) throws IOException {
+        return Files.writeString(folder.resolve(name), content).toString();
+    }
+
+    private Invocation run(String command, String... arguments) {
+        List<String> all = new ArrayList<>(List.of(command, "--model", model, "--observable", "\"\u2581she\" - \"\u2581he\""));
+        all.addAll(List.of(arguments));
+        return Invocation.of(all.toArray(String[]::new));
+    }
+
+    @Test
+    void badInputIsTwo() {
+        for (Invocation run : List.of(
+                run("score"), run("score", "--text", folder.resolve("missing.txt").toString()),
+                run("score", "--text", text, "--window", "0"), run("score", "--text", text, "--stride", "200"),
+                run("score", "--text", text, "--site", "residual9@-1"), run("score", "--text", text, "--site", "nowhere"),
+                run("score", "--text", text, "--vector", text), run("score", "--text", labelled),
+                run("score", "--text", text, "--checkpoint", folder.resolve("none/there").toString()),
+                run("score", "--text", text, "--checkpoint", text),
+                run("compare"), run("compare", "--given", "3"), run("lens", "--top", "0"), run("lens", "--by", "length"),
+                run("steer", "--prompt", "Lily"), run("steer", "--prompt", "Lily", "--add", "1", "--set", "2"),
+                run("steer", "--prompt", "Lily", "--add", "1", "--positions", "7"),
+                run("steer", "--prompt", "Lily", "--pairwise"),
+                run("steer", "--prompt", "Lily", "--pairwise", "--corrupted", "Tim was"),
+                run("steer", "--prompt", "Lily", "--add", "1", "--corrupted", "Tim"),
+                run("steer", "--prompt", "Lily", "--add", "1", "--factor", "2"),
+                run("steer", "--prompt", "Lily", "--add", "1", "--observable", "#5"),
+                run("probe", "--text", text), run("probe", "--text", labelled),
+                run("probe", "--text", labelled, "--malformed", "skip"),
+                run("probe", "--text", labelled, "--malformed", "skip", "--positive", "c"),
+                run("norms"), run("norms", "--text", text, "--limit", "0"))) {
+            assertEquals(2, run.code(), run.err());
+            assertEquals("", run.out());
+            assertTrue(run.err().lines().filter(line -> !line.endsWith(": skipped")).toList().getLast()
+                    .matches("obsprop: .+"), run.err());
+        }
+        assertTrue(run("score", "--text", labelled).err().contains("text.jsonl, line 2: "), "the line is named");
+    }
+
+    @Test
+    void malformedLinesAreSkippedOnRequest() {
+        Invocation run = run("score", "--text", labelled, "--malformed", "skip", "--json");
+        assertEquals(0, run.code(), run.err());
+        assertTrue(run.err().contains("text.jsonl, line 2: ") && run.err().contains("skipped"), run.err());
+        assertEquals(2, run.json().get("windows").asInt());
+        assertEquals("", run("score", "--text", labelled, "--malformed", "skip", "--quiet").err());
+    }
+
+    @Test
+    void scoresGoOnFromACheckpointAndRefuseOtherTexts() throws IOException {
+        Path checkpoint = folder.resolve("state");
+        String[] arguments = {"--json", "--text", text, "--window", "3", "--stride", "2", "--checkpoint", checkpoint.toString()};
+        Invocation first = run("score", arguments);
+        assertEquals(0, first.code(), first.err());
+        assertTrue(Files.exists(checkpoint));
+        assertEquals(first.out(), run("score", arguments).out());
+        assertEquals(first.out(), run("score", "--json", "--text", text, "--window", "3", "--stride", "2").out());
+        Files.writeString(Path.of(text), "Something else\n");
+        Invocation other = run("score", arguments);
+        assertEquals(2, other.code());
+        assertTrue(other.err().contains("they have changed"), other.err());
+        try (var files = Files.list(folder)) {
+            assertFalse(files.anyMatch(file -> file.toString().endsWith(".tmp")), "something half-written stays");
+        }
+    }
+
+    @Test
+    void textReports() {
+        for (Invocation run : List.of(run("score", "--text", text, "-k", "2"), run("lens", "-k", "2"),
+                run("compare", "--observable", "#300 - #301", "--text", text, "--given", "1", "--radius", "9"),
+                run("steer", "--prompt", "Lily was", "--project-out"), run("norms", "--text", text))) {
+            assertEquals(0, run.code(), run.err());
+            assertFalse(run.out().contains("NaN") && !run.out().contains("intercept"), run.out());
+            assertTrue(run.out().lines().count() > 3, run.out());
+        }
+    }
+}
