@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import obsprop.cli.commands.AttributeCommand;
+import obsprop.cli.commands.DemoCommand;
 import obsprop.cli.commands.HeadsCommand;
 import obsprop.cli.commands.InfoCommand;
 import obsprop.cli.commands.PatchCommand;
@@ -30,6 +31,7 @@ import picocli.CommandLine;
 final class Commands implements Runnable {
     /** One line a command, in the order of the help. */
     private static final List<Entry> ALL = List.of(
+            new Entry("demo", DemoCommand::new),
             new Entry("heads", HeadsCommand::new),
             new Entry("trace", TraceCommand::new),
             new Entry("vector", VectorCommand::new),

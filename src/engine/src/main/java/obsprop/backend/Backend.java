@@ -29,6 +29,11 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
         public static Choice of(Device device) {
             return new Choice(device, Runtime.getRuntime().availableProcessors(), CudaPrecision.FP32);
         }
+
+        /** The same with another number of CPU threads. */
+        public Choice withThreads(int count) {
+            return new Choice(device, count, precision);
+        }
     }
 
     /** The device that was asked for cannot be used; the message says why and what to do. */

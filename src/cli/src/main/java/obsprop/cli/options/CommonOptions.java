@@ -58,6 +58,14 @@ public final class CommonOptions {
         return Session.open(model, new Backend.Choice(device, threads(), precision));
     }
 
+    /** The same for a command about the demo model, which takes no other. */
+    public Session openDemo() {
+        if (model.isPresent()) {
+            throw new UsageException("--model is given, but this command is about the built-in model: leave it out");
+        }
+        return open();
+    }
+
     /** Where to compute. */
     public Device device() {
         return device;

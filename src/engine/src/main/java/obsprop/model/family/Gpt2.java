@@ -3,7 +3,6 @@ package obsprop.model.family;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.IntStream;
 import obsprop.kernel.AttentionSpec;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
@@ -15,7 +14,6 @@ import obsprop.model.layer.Mlp;
 import obsprop.model.layer.Norm;
 import obsprop.model.layer.QkvProjection;
 import obsprop.model.layer.SequentialBlock;
-import obsprop.model.layer.Unembedding;
 import obsprop.tensor.Tensor;
 
 /** GPT-2: fused c_attn, Conv1D weights [in,out], learned positions. */
@@ -41,14 +39,10 @@ final class Gpt2 implements Family {
         String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
         Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
         Tensor positions = parts.tensor(prefix + "wpe.weight", sizes.maxPositions(), d);
-        List<Block> blocks = IntStream.range(0, layers)
-                .mapToObj(l -> block(parts, sizes, prefix + "h." + l, l, epsilon))
-                .toList();
         Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
-        var unembedding = new Unembedding(
-                Optional.empty(), parts.head("lm_head", tokens, true, Parts.Bias.ABSENT), AttentionSpec.NO_CAP);
-        return new Transformer(sizes, parts.kernels(), parts.arena(),
-                new Embedding(tokens, 1, Optional.empty(), Optional.of(positions)), blocks, last, unembedding);
+        return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.of(positions)),
+                l -> block(parts, sizes, prefix + "h." + l, l, epsilon), last,
+                parts.head("lm_head", tokens, true, Parts.Bias.ABSENT));
     }
 
     private static Block block(Parts parts, ModelConfig sizes, String name, int layer, double epsilon) {

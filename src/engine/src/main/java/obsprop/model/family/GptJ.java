@@ -1,10 +1,7 @@
 package obsprop.model.family;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.IntStream;
-import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.RotaryStyle;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
@@ -15,9 +12,7 @@ import obsprop.model.layer.Embedding;
 import obsprop.model.layer.Mlp;
 import obsprop.model.layer.Norm;
 import obsprop.model.layer.ParallelBlock;
-import obsprop.model.layer.QkvProjection;
 import obsprop.model.layer.Rotary;
-import obsprop.model.layer.Unembedding;
 import obsprop.tensor.Tensor;
 
 /** GPT-J: parallel blocks with one norm for both, interleaved rotary, a head with a bias. */
@@ -41,27 +36,19 @@ final class GptJ implements Family {
                 Rotary.frequencies(10000, config.requireInt("rotary_dim")), 1);
         String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
         Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
-        List<Block> blocks = IntStream.range(0, layers)
-                .mapToObj(l -> block(parts, sizes, prefix + "h." + l, l, rotary, epsilon))
-                .toList();
         Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
-        var unembedding = new Unembedding(
-                Optional.empty(), parts.head("lm_head", tokens, false, Parts.Bias.PRESENT), AttentionSpec.NO_CAP);
-        return new Transformer(sizes, parts.kernels(), parts.arena(),
-                new Embedding(tokens, 1, Optional.empty(), Optional.empty()), blocks, last, unembedding);
+        return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.empty()),
+                l -> block(parts, sizes, prefix + "h." + l, l, rotary, epsilon), last,
+                parts.head("lm_head", tokens, false, Parts.Bias.PRESENT));
     }
 
     private static Block block(
             Parts parts, ModelConfig sizes, String name, int layer, Rotary rotary, double epsilon) {
         int d = sizes.dModel();
         String attn = name + ".attn.";
-        var projection = new QkvProjection(
-                List.of(parts.linear(attn + "q_proj", d, d, Parts.Bias.ABSENT),
-                        parts.linear(attn + "k_proj", d, d, Parts.Bias.ABSENT),
-                        parts.linear(attn + "v_proj", d, d, Parts.Bias.ABSENT)),
-                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nHeads(), sizes.dHead());
+        var projection = parts.separateQkv(attn, sizes, Parts.Bias.ABSENT);
         var attention = new Attention(projection, Optional.empty(), Optional.of(rotary),
-                new AttentionSpec(1 / Math.sqrt(sizes.dHead()), AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP),
+                Parts.plainSpec(sizes),
                 parts.linear(attn + "out_proj", d, d, Parts.Bias.ABSENT));
         var mlp = new Mlp.Plain(parts.linear(name + ".mlp.fc_in", d, sizes.dMlp(), Parts.Bias.PRESENT),
                 parts.activation("activation_function", "gelu_new"),

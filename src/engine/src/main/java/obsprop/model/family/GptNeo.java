@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.IntStream;
 import obsprop.kernel.AttentionSpec;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
@@ -14,9 +13,7 @@ import obsprop.model.layer.Block;
 import obsprop.model.layer.Embedding;
 import obsprop.model.layer.Mlp;
 import obsprop.model.layer.Norm;
-import obsprop.model.layer.QkvProjection;
 import obsprop.model.layer.SequentialBlock;
-import obsprop.model.layer.Unembedding;
 import obsprop.tensor.Tensor;
 import obsprop.tensor.io.Json;
 
@@ -41,14 +38,10 @@ final class GptNeo implements Family {
         String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
         Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
         Tensor positions = parts.tensor(prefix + "wpe.weight", sizes.maxPositions(), d);
-        List<Block> blocks = IntStream.range(0, layers)
-                .mapToObj(l -> block(parts, sizes, prefix + "h." + l, l, kinds.get(l), epsilon))
-                .toList();
         Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
-        var unembedding = new Unembedding(
-                Optional.empty(), parts.head("lm_head", tokens, true, Parts.Bias.ABSENT), AttentionSpec.NO_CAP);
-        return new Transformer(sizes, parts.kernels(), parts.arena(),
-                new Embedding(tokens, 1, Optional.empty(), Optional.of(positions)), blocks, last, unembedding);
+        return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.of(positions)),
+                l -> block(parts, sizes, prefix + "h." + l, l, kinds.get(l), epsilon), last,
+                parts.head("lm_head", tokens, true, Parts.Bias.ABSENT));
     }
 
     private static Block block(
@@ -61,11 +54,7 @@ final class GptNeo implements Family {
                     "has \"" + kind + "\" at layer " + layer + ", expected \"global\" or \"local\"");
         };
         String attn = name + ".attn.attention.";
-        var projection = new QkvProjection(
-                List.of(parts.linear(attn + "q_proj", d, d, Parts.Bias.ABSENT),
-                        parts.linear(attn + "k_proj", d, d, Parts.Bias.ABSENT),
-                        parts.linear(attn + "v_proj", d, d, Parts.Bias.ABSENT)),
-                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nHeads(), sizes.dHead());
+        var projection = parts.separateQkv(attn, sizes, Parts.Bias.ABSENT);
         var attention = new Attention(projection, Optional.empty(), Optional.empty(),
                 new AttentionSpec(1, window, AttentionSpec.NO_CAP),
                 parts.linear(attn + "out_proj", d, d, Parts.Bias.PRESENT));

@@ -3,8 +3,6 @@ package obsprop.model.family;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.IntStream;
-import obsprop.kernel.AttentionSpec;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
 import obsprop.model.io.Config;
@@ -17,7 +15,6 @@ import obsprop.model.layer.ParallelBlock;
 import obsprop.model.layer.QkvProjection;
 import obsprop.model.layer.Rotary;
 import obsprop.model.layer.SequentialBlock;
-import obsprop.model.layer.Unembedding;
 import obsprop.tensor.Tensor;
 
 /** GPT-NeoX (Pythia): query_key_value fused per head, rotary on a part of each head, parallel or sequential blocks. */
@@ -40,14 +37,10 @@ final class GptNeoX implements Family {
         Rotary rotary = rotary(config, width);
         String prefix = parts.checkpoint().detectPrefix("embed_in.weight", "gpt_neox.", "");
         Tensor tokens = parts.tensor(prefix + "embed_in.weight", sizes.dVocab(), d);
-        List<Block> blocks = IntStream.range(0, layers)
-                .mapToObj(l -> block(parts, sizes, prefix + "layers." + l, l, rotary, epsilon))
-                .toList();
         Norm last = parts.layerNorm(prefix + "final_layer_norm", d, epsilon);
-        var unembedding = new Unembedding(
-                Optional.empty(), parts.head("embed_out", tokens, false, Parts.Bias.ABSENT), AttentionSpec.NO_CAP);
-        return new Transformer(sizes, parts.kernels(), parts.arena(),
-                new Embedding(tokens, 1, Optional.empty(), Optional.empty()), blocks, last, unembedding);
+        return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.empty()),
+                l -> block(parts, sizes, prefix + "layers." + l, l, rotary, epsilon), last,
+                parts.head("embed_out", tokens, false, Parts.Bias.ABSENT));
     }
 
     private static Rotary rotary(Config config, int width) {
@@ -65,7 +58,7 @@ final class GptNeoX implements Family {
                 List.of(parts.linear(name + ".attention.query_key_value", d, 3 * d, bias)),
                 QkvProjection.Arrangement.BY_HEAD, sizes.nHeads(), sizes.nHeads(), sizes.dHead());
         var attention = new Attention(projection, Optional.empty(), Optional.of(rotary),
-                new AttentionSpec(1 / Math.sqrt(sizes.dHead()), AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP),
+                Parts.plainSpec(sizes),
                 parts.linear(name + ".attention.dense", d, d, bias));
         var mlp = new Mlp.Plain(parts.linear(name + ".mlp.dense_h_to_4h", d, sizes.dMlp(), Parts.Bias.PRESENT),
                 parts.activation("hidden_act", "gelu"),

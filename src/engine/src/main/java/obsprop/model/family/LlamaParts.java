@@ -64,13 +64,7 @@ record LlamaParts(Parts parts, ModelConfig sizes, String prefix, double epsilon,
     }
 
     QkvProjection projection(int layer, Parts.Bias bias) {
-        int d = sizes.dModel();
-        int kv = sizes.nKvHeads() * sizes.dHead();
-        return new QkvProjection(
-                List.of(parts.linear(name(layer, "self_attn.q_proj"), d, sizes.nHeads() * sizes.dHead(), bias),
-                        parts.linear(name(layer, "self_attn.k_proj"), d, kv, bias),
-                        parts.linear(name(layer, "self_attn.v_proj"), d, kv, bias)),
-                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nKvHeads(), sizes.dHead());
+        return parts.separateQkv(name(layer, "self_attn."), sizes, bias);
     }
 
     Linear output(int layer, Parts.Bias bias) {
@@ -88,7 +82,7 @@ record LlamaParts(Parts parts, ModelConfig sizes, String prefix, double epsilon,
 
     /** Scores divided by sqrt(D), all keys seen. */
     AttentionSpec plainSpec() {
-        return windowedSpec(AttentionSpec.NO_WINDOW);
+        return Parts.plainSpec(sizes);
     }
 
     AttentionSpec windowedSpec(int window) {

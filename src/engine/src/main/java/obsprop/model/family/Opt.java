@@ -14,7 +14,6 @@ import obsprop.model.layer.Embedding;
 import obsprop.model.layer.Linear;
 import obsprop.model.layer.Mlp;
 import obsprop.model.layer.Norm;
-import obsprop.model.layer.QkvProjection;
 import obsprop.model.layer.SequentialBlock;
 import obsprop.model.layer.StreamNormBlock;
 import obsprop.model.layer.Unembedding;
@@ -72,13 +71,9 @@ final class Opt implements Family {
         int d = sizes.dModel();
         var bias = Parts.Bias.of(parts.config().booleanOr("enable_bias", true));
         String attn = name + ".self_attn.";
-        var projection = new QkvProjection(
-                List.of(parts.linear(attn + "q_proj", d, d, bias),
-                        parts.linear(attn + "k_proj", d, d, bias),
-                        parts.linear(attn + "v_proj", d, d, bias)),
-                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nHeads(), sizes.dHead());
+        var projection = parts.separateQkv(attn, sizes, bias);
         var attention = new Attention(projection, Optional.empty(), Optional.empty(),
-                new AttentionSpec(1 / Math.sqrt(sizes.dHead()), AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP),
+                Parts.plainSpec(sizes),
                 parts.linear(attn + "out_proj", d, d, bias));
         var mlp = new Mlp.Plain(parts.linear(name + ".fc1", d, sizes.dMlp(), bias),
                 parts.activation("activation_function", "relu"),

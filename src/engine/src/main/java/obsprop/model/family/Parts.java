@@ -1,15 +1,25 @@
 package obsprop.model.family;
 
 import java.lang.foreign.Arena;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 import obsprop.kernel.Activation;
+import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormParameters;
+import obsprop.model.ModelConfig;
+import obsprop.model.Transformer;
 import obsprop.model.io.Checkpoint;
 import obsprop.model.io.Config;
+import obsprop.model.layer.Block;
+import obsprop.model.layer.Embedding;
 import obsprop.model.layer.Linear;
 import obsprop.model.layer.Norm;
+import obsprop.model.layer.QkvProjection;
+import obsprop.model.layer.Unembedding;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
@@ -79,6 +89,33 @@ record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena)
             return new Linear(embedding, Linear.Layout.OUT_IN, Optional.empty());
         }
         return linear(name, embedding.size(1), embedding.size(0), bias);
+    }
+
+    /**
+     * {@code name.q_proj}, {@code k_proj} and {@code v_proj}, each a map of its own.
+     *
+     * @param name with the dot at its end
+     */
+    QkvProjection separateQkv(String name, ModelConfig sizes, Bias bias) {
+        int d = sizes.dModel();
+        int kv = sizes.nKvHeads() * sizes.dHead();
+        return new QkvProjection(
+                List.of(linear(name + "q_proj", d, sizes.nHeads() * sizes.dHead(), bias),
+                        linear(name + "k_proj", d, kv, bias),
+                        linear(name + "v_proj", d, kv, bias)),
+                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nKvHeads(), sizes.dHead());
+    }
+
+    /** Scores divided by sqrt(D), all keys seen, no cap. */
+    static AttentionSpec plainSpec(ModelConfig sizes) {
+        return new AttentionSpec(1 / Math.sqrt(sizes.dHead()), AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP);
+    }
+
+    /** Puts a model together whose logits are the head's, with no projection before it and no cap after it. */
+    Transformer transformer(ModelConfig sizes, Embedding embedding, IntFunction<Block> block, Norm last, Linear head) {
+        List<Block> blocks = IntStream.range(0, sizes.nLayers()).mapToObj(block).toList();
+        return new Transformer(sizes, kernels, arena, embedding, blocks, last,
+                new Unembedding(Optional.empty(), head, AttentionSpec.NO_CAP));
     }
 
     /** The activation named at {@code key}, by the reference implementation's names. */

@@ -1,10 +1,7 @@
 package obsprop.model.family;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.IntStream;
-import obsprop.kernel.AttentionSpec;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
 import obsprop.model.io.Config;
@@ -14,9 +11,7 @@ import obsprop.model.layer.Embedding;
 import obsprop.model.layer.Mlp;
 import obsprop.model.layer.Norm;
 import obsprop.model.layer.ParallelBlock;
-import obsprop.model.layer.QkvProjection;
 import obsprop.model.layer.Rotary;
-import obsprop.model.layer.Unembedding;
 import obsprop.tensor.Tensor;
 
 /** Phi-1 to Phi-2: parallel blocks with one norm for both, partial rotary, a head with a bias. */
@@ -43,28 +38,19 @@ final class Phi implements Family {
         Rotary rotary = Rotaries.halfSplit(config, (int) (width * fraction), 10000);
         String prefix = parts.checkpoint().detectPrefix("embed_tokens.weight", "model.", "");
         Tensor tokens = parts.tensor(prefix + "embed_tokens.weight", sizes.dVocab(), d);
-        List<Block> blocks = IntStream.range(0, layers)
-                .mapToObj(l -> block(parts, sizes, prefix + "layers." + l, l, rotary, epsilon))
-                .toList();
         Norm last = parts.layerNorm(prefix + "final_layernorm", d, epsilon);
-        var unembedding = new Unembedding(
-                Optional.empty(), parts.head("lm_head", tokens, false, Parts.Bias.PRESENT), AttentionSpec.NO_CAP);
-        return new Transformer(sizes, parts.kernels(), parts.arena(),
-                new Embedding(tokens, 1, Optional.empty(), Optional.empty()), blocks, last, unembedding);
+        return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.empty()),
+                l -> block(parts, sizes, prefix + "layers." + l, l, rotary, epsilon), last,
+                parts.head("lm_head", tokens, false, Parts.Bias.PRESENT));
     }
 
     private static Block block(
             Parts parts, ModelConfig sizes, String name, int layer, Rotary rotary, double epsilon) {
         int d = sizes.dModel();
-        int kv = sizes.nKvHeads() * sizes.dHead();
         String attn = name + ".self_attn.";
-        var projection = new QkvProjection(
-                List.of(parts.linear(attn + "q_proj", d, d, Parts.Bias.PRESENT),
-                        parts.linear(attn + "k_proj", d, kv, Parts.Bias.PRESENT),
-                        parts.linear(attn + "v_proj", d, kv, Parts.Bias.PRESENT)),
-                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nKvHeads(), sizes.dHead());
+        var projection = parts.separateQkv(attn, sizes, Parts.Bias.PRESENT);
         var attention = new Attention(projection, Optional.empty(), Optional.of(rotary),
-                new AttentionSpec(1 / Math.sqrt(sizes.dHead()), AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP),
+                Parts.plainSpec(sizes),
                 parts.linear(attn + "dense", d, d, Parts.Bias.PRESENT));
         var mlp = new Mlp.Plain(parts.linear(name + ".mlp.fc1", d, sizes.dMlp(), Parts.Bias.PRESENT),
                 parts.activation("hidden_act", "gelu_new"),
