@@ -1,5 +1,6 @@
 package obsprop.model.family;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import obsprop.kernel.AttentionSpec;
@@ -16,6 +17,10 @@ import obsprop.tensor.Tensor;
 
 /** StarCoder2: Llama's attention with LayerNorms, plain MLPs, biases, and a sliding window where the config has one. */
 final class Starcoder2 implements Family {
+    /** What published config.json files hold, but the reference implementation does not read. */
+    private static final List<String> WITHOUT_EFFECT = List.of("norm_type", "activation_function", "layer_norm_epsilon",
+            "scale_attn_weights", "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32");
+
     @Override
     public Set<String> modelTypes() {
         return Set.of("starcoder2");
@@ -24,6 +29,7 @@ final class Starcoder2 implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
+        WITHOUT_EFFECT.forEach(config::value);
         LlamaParts llama = LlamaParts.of(parts, "starcoder2", 0, 0);
         double epsilon = config.doubleOr("norm_epsilon", 1e-5);
         Rotary rotary = Rotaries.halfSplit(config, llama.sizes().dHead(), 10000);
