@@ -117,8 +117,9 @@ class PlantedTruthTest {
         HeadTable table = new HeadAnalysis(world.model(), rule).table(observables);
         double[] norms = norms(table, 0);
         double[] effects = sizes(patched.effect());
-        System.out.printf("%d pairs, observable %.2f against %.2f; norms of the model: %s%n",
-                patched.pairs(), patched.clean(), patched.corrupted(), rule);
+        System.out.printf("%d pairs, observable %.2f against %.2f, effects of all heads %.2f; norms of the model: %s%n",
+                patched.pairs(), patched.clean(), patched.corrupted(),
+                Arrays.stream(patched.effect()).flatMapToDouble(Arrays::stream).sum(), rule);
         for (int i : Ranks.order(effects).subList(0, 10)) {
             System.out.printf("  %s effect %+.3f (s.e. %.3f), norm %.3f, of rank %d%n", name(i),
                     patched.effect()[i / 8][i % 8], patched.standardError()[i / 8][i % 8], norms[i],
@@ -131,8 +132,8 @@ class PlantedTruthTest {
                 correlation, others[RANDOM / 2], others[RANDOM - 1]);
         long asGood = IntStream.rangeClosed(1, RANDOM)
                 .filter(k -> Ranks.shared(effects, 5, norms(table, k), 8) == 5).count();
-        System.out.printf("  top 5 in common %d, top 10: %d; the 5 lie among 8 with probability %.5f by chance, for %d of the"
-                + " random observables%n", Ranks.shared(effects, 5, norms, 5), Ranks.shared(effects, 10, norms, 10),
+        System.out.printf("  top 5 in common %d, top 10: %d; the 5 lie among 8 with probability %.5f by chance, for %d of"
+                + " the random observables%n", Ranks.shared(effects, 5, norms, 5), Ranks.shared(effects, 10, norms, 10),
                 Ranks.chance(5, 8, world.heads()), asGood);
         assertTrue(patched.clean() > 3 && patched.corrupted() < -3, "the model knows the names");
         assertEquals(5, Ranks.shared(effects, 5, norms, 8));
@@ -222,8 +223,8 @@ class PlantedTruthTest {
             logOdds.add(Math.log(planted / (1 - planted)), found.meanX());
             error += Math.abs(found.meanY() - planted) / byOccupation.size();
             System.out.printf("  %-10s planted %.2f, model %.3f; log odds planted %+.2f, observable %+.2f (s.d. %.2f,"
-                    + " %.0f prompts)%n", occupation, planted, found.meanY(), Math.log(planted / (1 - planted)), found.meanX(), found.deviationX(),
-                    found.count());
+                    + " %.0f prompts)%n", occupation, planted, found.meanY(), Math.log(planted / (1 - planted)),
+                    found.meanX(), found.deviationX(), found.count());
         }
         System.out.printf("  mean error of the share %.3f; observable on planted log odds: slope %.2f, r^2 %.3f%n",
                 error, logOdds.line().slope(), logOdds.line().r2());
