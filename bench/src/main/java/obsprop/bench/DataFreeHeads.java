@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import obsprop.cuda.PlainMemory;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
@@ -55,7 +56,7 @@ public class DataFreeHeads {
 
     @Setup(Level.Trial)
     public void prepare() {
-        kernels = CpuKernels.create(workers);
+        kernels = CpuKernels.create(workers, PlainMemory::of);
         transformer = ModelLoader.open(Path.of(model), kernels);
         heads = new HeadFeatures(transformer, observables);
         ModelConfig config = transformer.config();

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import obsprop.cuda.PlainMemory;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.ActivationCache;
@@ -70,7 +71,7 @@ public class ModelPass {
 
     @Setup(Level.Trial)
     public void prepare(BenchmarkParams parameters) {
-        kernels = CpuKernels.create(workers);
+        kernels = CpuKernels.create(workers, PlainMemory::of);
         transformer = ModelLoader.open(Path.of(model), kernels);
         propagator = new Propagator(transformer);
         proveAgreement();

@@ -83,7 +83,7 @@ public final class Propagator {
         int last = model.config().nLayers();
         Tensor residual = cache.residual(last);
         try (Arena arena = Arena.ofShared();
-                Backward backward = new Backward(cache, chunk(cache, targets.size()))) {
+                Backward backward = new Backward(cache, atOnce(cache.segments().rows(), targets.size()))) {
             Tensor y = kernels.allocate(arena, 1, model.config().dModel());
             List<Injection> injections = new ArrayList<>();
             for (int k = 0; k < targets.size(); k++) {
@@ -98,11 +98,10 @@ public final class Propagator {
         }
     }
 
-    /** How many cotangents go back at once, so that memory stays bounded whatever K is. */
-    private int chunk(ActivationCache cache, int targets) {
+    /** How many of {@code targets} cotangents go back at once over {@code rows} rows, so that memory stays bounded. */
+    public int atOnce(int rows, int targets) {
         long widest = Math.max(model.config().dMlp(), 3L * model.config().dModel());
-        long each = widest * cache.segments().rows();
-        return Math.clamp(SWEEP_ELEMENTS / each, 1, Math.max(1, targets));
+        return Math.clamp(SWEEP_ELEMENTS / (widest * rows), 1, Math.max(1, targets));
     }
 
     /**

@@ -11,7 +11,7 @@ import obsprop.weights.checkpoint.TensorSpec.Role;
 public final class FamilyLayout {
     private static final Set<String> LLAMA_LIKE = Set.of(
             "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "olmo2");
-    private static final Set<String> OTHERS = Set.of("gpt2", "gpt_neo", "gptj", "gpt_neox", "opt", "phi");
+    private static final Set<String> OTHERS = Set.of("gpt2", "gpt_neo", "gptj", "gpt_neox", "opt", "phi", "starcoder2");
 
     private final Config config;
     private final List<TensorSpec> specs = new ArrayList<>();
@@ -35,6 +35,7 @@ public final class FamilyLayout {
             case "gpt_neox" -> layout.gptNeoX();
             case "opt" -> layout.opt();
             case "phi" -> layout.phi();
+            case "starcoder2" -> layout.starcoder2();
             default -> {
                 if (!LLAMA_LIKE.contains(type)) {
                     throw config.refuse("model_type", "'" + type + "' is unknown, expected one of "
@@ -185,6 +186,29 @@ public final class FamilyLayout {
         }
         layerNorm("model.final_layernorm", d);
         head("lm_head", d, false, true);
+    }
+
+    private void starcoder2() {
+        int d = config.requireInt("hidden_size");
+        int heads = config.requireInt("num_attention_heads");
+        int width = config.intOr("head_dim", d / heads);
+        int kv = width * config.intOr("num_key_value_heads", heads);
+        int mlp = config.requireInt("intermediate_size");
+        boolean bias = config.booleanOr("use_bias", true);
+        embedding("model.embed_tokens", config.requireInt("vocab_size"), d);
+        for (int l = 0; l < config.requireInt("num_hidden_layers"); l++) {
+            String h = "model.layers." + l;
+            layerNorm(h + ".input_layernorm", d);
+            linear(h + ".self_attn.q_proj", Role.WEIGHT, d, heads * width, bias);
+            linear(h + ".self_attn.k_proj", Role.WEIGHT, d, kv, bias);
+            linear(h + ".self_attn.v_proj", Role.WEIGHT, d, kv, bias);
+            linear(h + ".self_attn.o_proj", Role.OUTPUT_WEIGHT, heads * width, d, bias);
+            layerNorm(h + ".post_attention_layernorm", d);
+            linear(h + ".mlp.c_fc", Role.WEIGHT, d, mlp, bias);
+            linear(h + ".mlp.c_proj", Role.OUTPUT_WEIGHT, mlp, d, bias);
+        }
+        layerNorm("model.norm", d);
+        head("lm_head", d, true, false);
     }
 
     void embedding(String name, int rows, int width) {

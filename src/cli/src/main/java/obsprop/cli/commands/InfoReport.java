@@ -14,7 +14,7 @@ import obsprop.model.ModelConfig;
 
 /** What {@code info} found; sizes in bytes. */
 record InfoReport(
-        String model, ModelConfig config, String tokenizer, long weights, MemoryPlan memory, boolean directEffects,
+        String model, ModelConfig config, String tokenizer, long weights, MemoryPlan memory, PlannedRun plan, boolean directEffects,
         String backend, String reason, Map<CudaPrecision, Double> precisionErrors) implements Report {
     @Override
     public JsonNode json() {
@@ -24,7 +24,10 @@ record InfoReport(
                 .put("d_vocab", config.dVocab()).put("context", config.maxPositions())
                 .put("tokenizer", tokenizer).put("direct_effects", directEffects);
         document.putObject("memory").put("weights", weights)
-                .put("per_token", memory.everything()).put("per_token_residuals", memory.residuals());
+                .put("per_token", memory.everything()).put("per_token_residuals", memory.residuals())
+                .put("per_token_and_observable", memory.cotangents()).put("tokens", plan.tokens())
+                .put("prompts", plan.prompts()).put("observables", plan.observables())
+                .put("observables_at_once", plan.atOnce()).put("run", plan.bytes());
         ObjectNode computing = document.putObject("backend").put("name", backend).put("reason", reason);
         if (!precisionErrors.isEmpty()) {
             ObjectNode errors = computing.putObject("logit_errors");
@@ -45,6 +48,8 @@ record InfoReport(
                 .row("weights", Numbers.bytes(weights) + ", mapped, read as needed")
                 .row("a pass", Numbers.bytes(memory.everything()) + " a token with everything kept, "
                         + Numbers.bytes(memory.residuals()) + " with the residual stream kept and the rest computed again")
+                .row("a run", Numbers.bytes(plan.bytes()) + " beside the weights for " + plan + ": the pass and "
+                        + Numbers.bytes(memory.cotangents()) + " a token for each of the " + plan.atOnce() + " going back at once")
                 .row("backend", backend)
                 .row("because", reason);
         precisionErrors.forEach((precision, error) -> table.row(word(precision), String.format(Locale.ROOT,

@@ -14,8 +14,9 @@ import obsprop.tensor.Tensor;
  *
  * @param everything with all that the VJPs need kept for every layer
  * @param residuals with the residual stream kept, and one layer's inside, which a VJP computes again
+ * @param cotangents for each observable on its way back
  */
-public record MemoryPlan(long everything, long residuals) {
+public record MemoryPlan(long everything, long residuals, long cotangents) {
     /** A pass that takes no more than this keeps everything. */
     private static final long BUDGET = 1L << 30;
 
@@ -25,7 +26,24 @@ public record MemoryPlan(long everything, long residuals) {
         List<Long> insides = model.blocks().stream().map(block -> inside(model.kernels(), block)).toList();
         long sites = model.config().nLayers() + 1;
         return new MemoryPlan(sites * stream + insides.stream().mapToLong(Long::longValue).sum(),
-                (sites + 1) * stream + insides.stream().mapToLong(Long::longValue).max().orElse(0));
+                (sites + 1) * stream + insides.stream().mapToLong(Long::longValue).max().orElse(0),
+                stream + cotangents(model.kernels(), model.block(0)));
+    }
+
+    private static long cotangents(Kernels kernels, Block block) {
+        try (Arena arena = Arena.ofConfined()) {
+            Block.Cotangents scratch = Block.Cotangents.allocate(kernels, arena, 1, block);
+            return Stream.of(scratch.attention().dProjected(), scratch.attention().dMixed(), scratch.mlp().dGate(),
+                            scratch.mlp().dUp(), scratch.dOutput(), scratch.dNormed())
+                    .distinct().mapToLong(tensor -> tensor.elements() * tensor.dtype().bytes()).sum();
+        }
+    }
+
+    /** What a run takes beside the weights: the pass over all prompts, and the observables that go back at once. */
+    public long run(int prompts, int tokens, int observablesAtOnce) {
+        long rows = (long) prompts * tokens;
+        long each = keep(Math.toIntExact(rows)) == Keep.EVERYTHING ? everything : residuals;
+        return rows * (each + observablesAtOnce * cotangents);
     }
 
     /** What one block's state takes for one token; parts that are views of others count once. */

@@ -31,6 +31,19 @@ class InfoCommandTest {
     }
 
     @Test
+    void plansARunOfTheAskedSize() {
+        String dir = Fixture.open("gpt2").directory().toString();
+        JsonNode one = Invocation.of("info", "--json", "--model", dir, "--tokens", "8").json().get("memory");
+        JsonNode four = Invocation.of("info", "--json", "--model", dir, "--tokens", "8", "--prompts", "2",
+                "--observables", "2").json().get("memory");
+        long pass = 8 * one.get("per_token").asLong();
+        long back = 8 * one.get("per_token_and_observable").asLong();
+        assertEquals(pass + back, one.get("run").asLong());
+        assertEquals(2 * pass + 4 * back, four.get("run").asLong());
+        assertEquals(2, Invocation.of("info", "--model", dir, "--tokens", "0").code());
+    }
+
+    @Test
     void speaksToReaders() {
         Invocation run = Invocation.of("info", "--model", Fixture.open("llama").directory().toString());
         assertEquals(0, run.code(), run.err());

@@ -10,8 +10,10 @@ import obsprop.tensor.DType;
  * one vector, so that nearly nothing is computed in vain and W passes through once.
  */
 final class RowsTimesRows {
-    /** Rows of W in a chunk at most: a multiple of both tiles and of every vector. */
-    private static final int CHUNK_ROWS = 96;
+    /** k block: a panel of it (256 KiB at 512 bit) stays in L2 while rows of W stream past. */
+    private static final int DEPTH = 1024;
+    /** Rows of W in a chunk at most, a multiple of both tiles and of every vector; X passes through once a chunk. */
+    private static final int CHUNK_ROWS = 384;
     /** Rows of W in a chunk at least. */
     private static final int UNIT_ROWS = 48;
     /** Panels in a chunk: bounds the part of Y^T that a thread holds. */
@@ -46,7 +48,7 @@ final class RowsTimesRows {
         width = Tiles.WIDTH > 2 * Lanes.N && m <= Lanes.N ? Lanes.N : Tiles.WIDTH;
         chunkRows = Math.min(CHUNK_ROWS, Gemm.share(n, UNIT_ROWS, workers));
         packed = shared.floats(Slot.PACK, (long) panels() * width * k);
-        Gemm.launch(workers, pack, panels() * Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
+        Gemm.launch(workers, pack, panels() * Gemm.ceil(k, DEPTH), 8L * m * k);
         Gemm.launch(workers, turned, Gemm.ceil(n, chunkRows) * Gemm.ceil(panels(), CHUNK_PANELS), (long) m * n * k);
     }
 
@@ -56,8 +58,8 @@ final class RowsTimesRows {
 
     private void packChunk(int chunk, Scratch scratch) {
         int panel = chunk % panels();
-        int depth = chunk / panels() * Blocks.DEPTH;
-        int deep = Math.min(Blocks.DEPTH, k - depth);
+        int depth = chunk / panels() * DEPTH;
+        int deep = Math.min(DEPTH, k - depth);
         int token = panel * width;
         // Packing wants [k, tokens]: the transpose of x.
         Matrix turnedX = scratch.b.set(x.segment, x.offset, x.col, x.row);
@@ -79,7 +81,7 @@ final class RowsTimesRows {
         if (k == 0) {
             Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * width);
         }
-        for (int depth = 0; depth < k; depth += Blocks.DEPTH) {
+        for (int depth = 0; depth < k; depth += DEPTH) {
             multiply(scratch, result, row, rows, firstPanel, lastPanel, depth);
         }
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
@@ -100,20 +102,20 @@ final class RowsTimesRows {
     /** Adds one block of k to the chunk's part of Y^T; the first overwrites. */
     private void multiply(
             Scratch scratch, MemorySegment result, int row, int rows, int firstPanel, int lastPanel, int depth) {
-        int deep = Math.min(Blocks.DEPTH, k - depth);
+        int deep = Math.min(DEPTH, k - depth);
         boolean inPlace = w.type == DType.F32;
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
-        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * Blocks.DEPTH);
+        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * DEPTH);
         int tileRows = width == Tiles.WIDTH ? Tiles.ROWS : Tiles.THIN_ROWS;
         for (int r = 0; r < rows; r += tileRows) {
             int some = Math.min(tileRows, rows - r);
             if (!inPlace) {
                 for (int i = 0; i < some; i++) {
-                    Convert.widen(w.segment, w.bytes(depth, row + r + i), w.type, p, 4L * Blocks.DEPTH * i, deep);
+                    Convert.widen(w.segment, w.bytes(depth, row + r + i), w.type, p, 4L * DEPTH * i, deep);
                 }
             }
             long pAt = inPlace ? w.bytes(depth, row + r) : 0;
-            long pRow = inPlace ? 4 * w.col : 4L * Blocks.DEPTH;
+            long pRow = inPlace ? 4 * w.col : 4L * DEPTH;
             for (int panel = firstPanel; panel < lastPanel; panel++) {
                 MemorySegment to = depth == 0 ? result : tile;
                 long at = resultAt(panel - firstPanel, r);

@@ -16,7 +16,7 @@ import obsprop.tensor.io.FormatException;
 public final class ModelLoader {
     private static final List<Family> FAMILIES = List.of(
             new Gpt2(), new GptNeo(), new GptJ(), new GptNeoX(), new Opt(), new Llama(), new Mistral(), new Qwen(),
-            new Gemma(), new Gemma2(), new Gemma3(), new Olmo2(), new Phi());
+            new Gemma(), new Gemma2(), new Gemma3(), new Olmo2(), new Phi(), new Starcoder2());
 
     /** Buffers that old files store beside the weights: masks, rotary frequencies, position numbers. */
     private static final Pattern BUFFERS = Pattern.compile(

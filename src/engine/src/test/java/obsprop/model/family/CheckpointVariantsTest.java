@@ -38,7 +38,8 @@ class CheckpointVariantsTest {
     @ParameterizedTest
     @CsvSource({
         "gpt2, transformer.", "gpt_neo, transformer.", "gptj, transformer.", "gpt_neox, gpt_neox.", "opt, model.",
-        "llama, model.", "qwen3, model.", "gemma2, model.", "olmo2, model.", "phi, model."
+        "llama, model.", "qwen3, model.", "gemma2, model.", "olmo2, model.", "phi, model.",
+        "starcoder2, model."
     })
     void modelPrefixMayBeMissing(String name, String prefix) {
         sameLogits(name, rewrite(name, tensors -> renamed(tensors, prefix, ""), UnaryOperator.identity()));
@@ -120,6 +121,16 @@ class CheckpointVariantsTest {
     })
     void settingsThatDoNotMatterAreIgnored(String setting) {
         sameLogits("llama", rewrite("llama", UnaryOperator.identity(), json -> "{" + setting + json.substring(1)));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {
+        "\"norm_type\":\"layer_norm\",\"mlp_type\":\"default\",\"rms_norm_eps\":1e-05,",
+        "\"scale_attn_weights\":true,\"attention_softmax_in_fp32\":true,\"activation_function\":\"gelu\","
+    })
+    void leftoversInPublishedStarcoder2AreIgnored(String settings) {
+        sameLogits("starcoder2",
+                rewrite("starcoder2", UnaryOperator.identity(), json -> "{" + settings + json.substring(1)));
     }
 
     @Test
