@@ -52,6 +52,7 @@ final class Gemma3 implements Family {
 
     /** The settings of one kind of layer; the older form scales the global rotation only. */
     private static Rotary rotary(Config config, String kind, String olderKey, double theta, int width) {
+        Rotaries.requireOneForm(config);
         double olderTheta = config.doubleOr(olderKey, theta);
         Optional<Config> present = config.object("rope_parameters").flatMap(p -> p.object(kind));
         if (present.isPresent()) {

@@ -26,8 +26,16 @@ final class Rotaries {
 
     /** The object that holds the scaling: the present form, the older one, or the config itself where there is none. */
     static Config parameters(Config config) {
+        requireOneForm(config);
         Optional<Config> scaling = config.object("rope_scaling");
         return config.object("rope_parameters").or(() -> scaling).orElse(config);
+    }
+
+    /** Which of two contradicting settings the reference implementation follows has changed over time. */
+    static void requireOneForm(Config config) {
+        if (config.isPresent("rope_parameters") && config.isPresent("rope_scaling")) {
+            throw config.refuse("rope_scaling", "stands beside rope_parameters: keep the one that the model was trained with");
+        }
     }
 
     /** Half-split rotation with the scaling that {@code parameters} names. */

@@ -133,6 +133,13 @@ class CheckpointVariantsTest {
                 rewrite("starcoder2", UnaryOperator.identity(), json -> "{" + settings + json.substring(1)));
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "gemma3_text"})
+    void bothFormsOfRotarySettingsAtOnceAreRefused(String name) {
+        refused("rope_scaling", name, UnaryOperator.identity(),
+                json -> "{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.0}," + json.substring(1));
+    }
+
     @Test
     void unknownFamilyIsNamedWithThoseThatAreKnown() {
         String message = refused("model_type", "llama", UnaryOperator.identity(),
