@@ -42,10 +42,11 @@ final class ObservableRows {
         double[] out = new double[observable.ids().length];
         Optional<Tensor> bias = model.unembedding().head().bias();
         if (bias.isPresent()) {
-            Tensor host = Tensor.allocate(arena, DType.F32, bias.get().shape());
-            kernels.copy(bias.get(), host);
+            Tensor host = Tensor.allocate(arena, DType.F32, out.length);
             for (int i = 0; i < out.length; i++) {
-                out[i] = host.get(observable.ids()[i]);
+                int id = observable.ids()[i];
+                kernels.copy(bias.get().slice(0, id, id + 1), host.slice(0, i, i + 1));
+                out[i] = host.get(i);
             }
         }
         return out;
