@@ -9,10 +9,14 @@ import obsprop.tensor.DType;
  * are packed as the tiles want them, rows in sixes read in place.
  */
 final class Blocks {
-    /** k block: a group of panels of it (512 KiB at 512 bit) stays in L2 beside the rows that stream past. */
+    /** k block: a group of panels of it (256 KiB at 512 bit) stays in L2 beside the rows that stream past. */
     static final int DEPTH = 512;
+    /** Panels packed at once. */
+    private static final int PANELS = 2;
     /** Columns packed at once. */
-    static final int GROUP = 4 * Tiles.WIDTH;
+    static final int GROUP = PANELS * Tiles.WIDTH;
+    /** Floats from panel to panel: not a power of two, or all would fall into the same sets of the cache. */
+    private static final int PANEL = (DEPTH + 1) * Tiles.WIDTH;
 
     private Blocks() {}
 
@@ -28,12 +32,38 @@ final class Blocks {
             int deep = Math.min(DEPTH, k - depth);
             for (int j = 0; j < n; j += GROUP) {
                 int width = Math.min(GROUP, n - j);
-                MemorySegment packed = scratch.floats(Slot.PACK, (long) DEPTH * GROUP);
-                for (int done = 0; done < width; done += Tiles.WIDTH) {
-                    int cols = Math.min(Tiles.WIDTH, width - done);
-                    packPanel(scratch, b, depth, deep, j + done, cols, Tiles.WIDTH, packed, 4L * done * deep);
-                }
+                packGroup(scratch, b, depth, deep, j, width);
                 multiplyRows(scratch, a, c, m, depth, deep, j, width, add || depth > 0);
+            }
+        }
+    }
+
+    private static MemorySegment packed(Scratch scratch) {
+        return scratch.floats(Slot.PACK, (long) PANELS * PANEL);
+    }
+
+    /** Packs {@code width} columns of b from j on as panels; where columns are contiguous, row by row. */
+    private static void packGroup(Scratch scratch, Matrix b, int depth, int deep, int j, int width) {
+        MemorySegment packed = packed(scratch);
+        if (b.col == 1 && b.type == DType.F32 && width == GROUP) {
+            for (int i = 0; i < deep; i++) {
+                packRow(b.segment, b.bytes(depth + i, j), packed, 4L * Tiles.WIDTH * i);
+            }
+            return;
+        }
+        for (int panel = 0; panel * Tiles.WIDTH < width; panel++) {
+            int done = panel * Tiles.WIDTH;
+            int cols = Math.min(Tiles.WIDTH, width - done);
+            packPanel(scratch, b, depth, deep, j + done, cols, Tiles.WIDTH, packed, 4L * PANEL * panel);
+        }
+    }
+
+    private static void packRow(MemorySegment b, long from, MemorySegment packed, long to) {
+        for (int panel = 0; panel < PANELS; panel++) {
+            long at = from + 4L * Tiles.WIDTH * panel;
+            long out = to + 4L * PANEL * panel;
+            for (int x = 0; x < 4 * Tiles.WIDTH; x += Lanes.BYTES) {
+                Lanes.store(Lanes.load(b, at + x), packed, out + x);
             }
         }
     }
@@ -65,7 +95,7 @@ final class Blocks {
 
     private static void multiplyRows(
             Scratch scratch, Matrix a, Matrix c, int m, int depth, int deep, int j, int width, boolean add) {
-        MemorySegment packed = scratch.floats(Slot.PACK, (long) DEPTH * GROUP);
+        MemorySegment packed = packed(scratch);
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
         boolean inPlace = a.type == DType.F32 && a.col == 1;
         for (int i = 0; i < m; i += Tiles.ROWS) {
@@ -74,7 +104,7 @@ final class Blocks {
             long pAt = inPlace ? a.bytes(i, depth) : 0;
             long pRow = inPlace ? 4 * a.row : 4L * DEPTH;
             for (int done = 0; done < width; done += Tiles.WIDTH) {
-                Tiles.multiply(p, pAt, pRow, rows, packed, 4L * done * deep, deep, tile, 0);
+                Tiles.multiply(p, pAt, pRow, rows, packed, 4L * PANEL * (done / Tiles.WIDTH), deep, tile, 0);
                 int cols = Math.min(Tiles.WIDTH, width - done);
                 Tiles.write(tile, 4L * Tiles.WIDTH, rows, cols, c.segment, c.bytes(i, j + done), 4 * c.row, add);
             }

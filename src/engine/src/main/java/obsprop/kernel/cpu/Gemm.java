@@ -21,10 +21,10 @@ import obsprop.tensor.Tensor;
 final class Gemm {
     /** Multiply-adds below which a hand-off to other threads costs more than it saves. */
     private static final long SMALL = 200_000;
-    /** Up to this many tokens rank updates beat packing W: their sums stay in L2. */
-    private static final int FEW_TOKENS = 192;
-    /** Rows of c in a chunk of the general product: enough to pay for packing columns of b. */
-    private static final int BLOCK_ROWS = 42 * Tiles.ROWS;
+    /** Up to this many tokens rank updates beat packing W, which costs as much for one token as for many. */
+    private static final int FEW_TOKENS = 40;
+    /** Rows of c in a chunk of the general product at most: enough to pay for packing columns of b. */
+    private static final int BLOCK_ROWS = 58 * Tiles.ROWS;
 
     private final Workers.Task general = this::generalChunk;
     private final Matrix a = new Matrix();
@@ -36,6 +36,7 @@ final class Gemm {
     private int n;
     private int k;
     private int columns;
+    private int blockRows;
     private boolean add;
 
     /** See {@link obsprop.kernel.Kernels#gemm}. */
@@ -54,7 +55,8 @@ final class Gemm {
             rankUpdates.run(workers, m, n, k, add);
         } else {
             columns = share(n, Blocks.GROUP, workers);
-            launch(workers, general, ceil(n, columns) * ceil(m, BLOCK_ROWS), (long) m * n * k);
+            blockRows = ceil(ceil(m, Math.max(1, ceil(m, BLOCK_ROWS))), Tiles.ROWS) * Tiles.ROWS;
+            launch(workers, general, ceil(n, columns) * ceil(m, Math.max(1, blockRows)), (long) m * n * k);
         }
     }
 
@@ -78,11 +80,11 @@ final class Gemm {
     private void generalChunk(int chunk, Scratch scratch) {
         int colChunks = ceil(n, columns);
         int col = chunk % colChunks * columns;
-        int row = chunk / colChunks * BLOCK_ROWS;
+        int row = chunk / colChunks * blockRows;
         Matrix left = scratch.a.set(a).at(row, 0);
         Matrix right = scratch.b.set(b).at(0, col);
         Matrix out = scratch.c.set(c).at(row, col);
-        int rows = Math.min(BLOCK_ROWS, m - row);
+        int rows = Math.min(blockRows, m - row);
         int cols = Math.min(columns, n - col);
         Blocks.multiply(scratch, left, right, out, rows, cols, k, add);
     }

@@ -6,13 +6,19 @@ import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
 /**
- * {@code dX (+)= dY W}: eight rows of W at a time meet all tokens, so that W is read once, in place and in
- * the order of memory. A chunk is a strip of columns; its sums for all tokens stay in L2.
+ * {@code dX (+)= dY W} for few tokens: eight rows of W at a time meet all tokens, so that W is read once, in place and in
+ * the order of memory. A chunk is a strip of columns; its sums for all tokens stay in the cache.
  */
 final class RankUpdates {
     private static final int ROWS = 8;
+    /** Sums of a strip at most: they are read and written once for every eight rows of W. */
+    private static final int SUMS = 32_768;
+    /** Strips for each thread: long runs in the rows of W are fetched ahead, but a late thread must not hold up the rest. */
+    private static final int STRIPS_A_THREAD = 2;
 
+    private final Workers.Task pack = this::packChunk;
     private final Workers.Task task = this::chunk;
+    private final Scratch shared = new Scratch();
     private final Matrix dy;
     private final Matrix w;
     private final Matrix dx;
@@ -21,6 +27,7 @@ final class RankUpdates {
     private int k;
     private int strip;
     private boolean add;
+    private MemorySegment coefficients = MemorySegment.NULL;
 
     /** Operands: dy [m,k], w [k,n], dx [m,n], all with unit column stride. */
     RankUpdates(Matrix dy, Matrix w, Matrix dx) {
@@ -34,17 +41,46 @@ final class RankUpdates {
         n = cols;
         k = depth;
         add = accumulate;
-        strip = Math.min(Tiles.STRIP, Gemm.share(n, 4 * Tiles.STEP, workers));
+        int fair = Gemm.ceil(n, STRIPS_A_THREAD * workers.threads() * Tiles.STEP);
+        int fitting = Math.clamp(SUMS / (Math.max(1, m) * Tiles.STEP), 1, Tiles.STRIP / Tiles.STEP);
+        strip = Math.min(fair, fitting) * Tiles.STEP;
+        coefficients = shared.floats(Slot.PACK, (long) Gemm.ceil(k, ROWS) * ROWS * m);
+        Gemm.launch(workers, pack, Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
         Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
+    }
+
+    /** {@code coefficients[row / 8][t][r] = dy[t, row + r]}, zero beyond the last row. */
+    private void packChunk(int chunk, Scratch scratch) {
+        int end = Math.min(k, (chunk + 1) * Blocks.DEPTH);
+        for (int row = chunk * Blocks.DEPTH; row < end; row += ROWS) {
+            int rows = Math.min(ROWS, end - row);
+            for (int t = 0; t < m; t++) {
+                long from = dy.bytes(t, row);
+                long to = 4L * ((long) row * m + ROWS * t);
+                if (rows == ROWS) {
+                    for (int i = 0; i < 4 * ROWS; i += 8) {
+                        long two = dy.segment.get(ValueLayout.JAVA_LONG_UNALIGNED, from + i);
+                        coefficients.set(ValueLayout.JAVA_LONG_UNALIGNED, to + i, two);
+                    }
+                } else {
+                    for (int r = 0; r < ROWS; r++) {
+                        Lanes.set(coefficients, to + 4L * r, r < rows ? Lanes.get(dy.segment, from + 4L * r) : 0f);
+                    }
+                }
+            }
+        }
     }
 
     private void chunk(int chunk, Scratch scratch) {
         int col = chunk * strip;
         int cols = Math.min(strip, n - col);
+        int padded = Gemm.ceil(cols, Tiles.STEP) * Tiles.STEP;
         MemorySegment sums = scratch.floats(Slot.RESULT, (long) m * Tiles.STRIP_STRIDE);
         long sumRow = 4L * Tiles.STRIP_STRIDE;
         for (int depth = 0; depth < Math.max(1, k); depth += Blocks.DEPTH) {
-            Copies.zeroRow(sums, 0, m * Tiles.STRIP_STRIDE);
+            for (int t = 0; t < m; t++) {
+                Copies.zeroRow(sums, sumRow * t, padded);
+            }
             int end = Math.min(k, depth + Blocks.DEPTH);
             for (int row = depth; row < end; row += ROWS) {
                 update(scratch, sums, row, Math.min(ROWS, end - row), col, cols);
@@ -54,15 +90,14 @@ final class RankUpdates {
     }
 
     private void update(Scratch scratch, MemorySegment sums, int row, int rows, int col, int cols) {
-        MemorySegment d = coefficients(scratch, row, rows);
-        int whole = cols - cols % Tiles.STEP;
-        if (w.type == DType.F32 && rows == ROWS && whole == cols) {
-            Tiles.addRank8(w.segment, w.bytes(row, col), 4 * w.row, d, m, cols, sums, 0);
+        long d = 4L * row * m;
+        int padded = Gemm.ceil(cols, Tiles.STEP) * Tiles.STEP;
+        if (w.type == DType.F32 && rows == ROWS && padded == cols) {
+            Tiles.addRank8(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums);
             return;
         }
         // Ragged or narrow: through a padded copy. Rows beyond the last stay zero.
         MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * Tiles.STRIP);
-        int padded = whole == cols ? cols : whole + Tiles.STEP;
         for (int r = 0; r < ROWS; r++) {
             long at = 4L * Tiles.STRIP * r;
             if (rows < ROWS || padded > cols) {
@@ -72,26 +107,6 @@ final class RankUpdates {
                 Convert.widen(w.segment, w.bytes(row + r, col), w.type, copy, at, cols);
             }
         }
-        Tiles.addRank8(copy, 0, 4L * Tiles.STRIP, d, m, padded, sums, 0);
-    }
-
-    /** {@code d[t][r] = dy[t, row + r]}, zero from {@code rows} on. */
-    private MemorySegment coefficients(Scratch scratch, int row, int rows) {
-        MemorySegment d = scratch.floats(Slot.TILE, (long) m * ROWS);
-        for (int t = 0; t < m; t++) {
-            long from = dy.bytes(t, row);
-            long to = 4L * ROWS * t;
-            if (rows == ROWS) {
-                for (int i = 0; i < 4 * ROWS; i += 8) {
-                    long two = dy.segment.get(ValueLayout.JAVA_LONG_UNALIGNED, from + i);
-                    d.set(ValueLayout.JAVA_LONG_UNALIGNED, to + i, two);
-                }
-            } else {
-                for (int r = 0; r < ROWS; r++) {
-                    Lanes.set(d, to + 4L * r, r < rows ? Lanes.get(dy.segment, from + 4L * r) : 0f);
-                }
-            }
-        }
-        return d;
+        Tiles.addRank8(copy, 0, 4L * Tiles.STRIP, coefficients, d, m, padded, sums);
     }
 }

@@ -10,13 +10,13 @@ import obsprop.tensor.DType;
  * one vector, so that nearly nothing is computed in vain and W passes through once.
  */
 final class RowsTimesRows {
-    /** k block: a panel of it (256 KiB at 512 bit) stays in L2 while rows of W stream past. */
-    private static final int DEPTH = 1024;
+    /** k block: as many panels of it as a chunk has (512 KiB at 512 bit) stay in L2 while rows of W stream past. */
+    private static final int DEPTH = 512;
     /** Rows of W in a chunk at most, a multiple of both tiles and of every vector; X passes through once a chunk. */
-    private static final int CHUNK_ROWS = 384;
+    private static final int CHUNK_ROWS = 192;
     /** Rows of W in a chunk at least. */
     private static final int UNIT_ROWS = 48;
-    /** Panels in a chunk: bounds the part of Y^T that a thread holds. */
+    /** Panels in a chunk. */
     private static final int CHUNK_PANELS = 4;
 
     private final Workers.Task pack = this::packChunk;
@@ -81,8 +81,13 @@ final class RowsTimesRows {
         if (k == 0) {
             Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * width);
         }
-        for (int depth = 0; depth < k; depth += DEPTH) {
-            multiply(scratch, result, row, rows, firstPanel, lastPanel, depth);
+        // A thin panel stays in L2 as deep as it is, so that rows of W can be read from end to end.
+        int rowsAtOnce = width == Tiles.WIDTH ? rows : Tiles.THIN_ROWS;
+        for (int r = 0; r < rows; r += rowsAtOnce) {
+            int end = Math.min(rows, r + rowsAtOnce);
+            for (int depth = 0; depth < k; depth += DEPTH) {
+                multiply(scratch, result, row, r, end, firstPanel, lastPanel, depth);
+            }
         }
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         for (int panel = firstPanel; panel < lastPanel; panel++) {
@@ -99,16 +104,16 @@ final class RowsTimesRows {
         return 4L * width * ((long) CHUNK_ROWS * panel + r);
     }
 
-    /** Adds one block of k to the chunk's part of Y^T; the first overwrites. */
+    /** Adds one block of k to rows {@code from <= r < to} of the chunk's part of Y^T; the first overwrites. */
     private void multiply(
-            Scratch scratch, MemorySegment result, int row, int rows, int firstPanel, int lastPanel, int depth) {
+            Scratch scratch, MemorySegment result, int row, int from, int to, int firstPanel, int lastPanel, int depth) {
         int deep = Math.min(DEPTH, k - depth);
         boolean inPlace = w.type == DType.F32;
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * DEPTH);
         int tileRows = width == Tiles.WIDTH ? Tiles.ROWS : Tiles.THIN_ROWS;
-        for (int r = 0; r < rows; r += tileRows) {
-            int some = Math.min(tileRows, rows - r);
+        for (int r = from; r < to; r += tileRows) {
+            int some = Math.min(tileRows, to - r);
             if (!inPlace) {
                 for (int i = 0; i < some; i++) {
                     Convert.widen(w.segment, w.bytes(depth, row + r + i), w.type, p, 4L * DEPTH * i, deep);
@@ -117,13 +122,13 @@ final class RowsTimesRows {
             long pAt = inPlace ? w.bytes(depth, row + r) : 0;
             long pRow = inPlace ? 4 * w.col : 4L * DEPTH;
             for (int panel = firstPanel; panel < lastPanel; panel++) {
-                MemorySegment to = depth == 0 ? result : tile;
+                MemorySegment out = depth == 0 ? result : tile;
                 long at = resultAt(panel - firstPanel, r);
-                long toAt = depth == 0 ? at : 0;
+                long outAt = depth == 0 ? at : 0;
                 if (width == Tiles.WIDTH) {
-                    Tiles.multiply(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, to, toAt);
+                    Tiles.multiply(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, out, outAt);
                 } else {
-                    Tiles.multiplyThin(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, to, toAt);
+                    Tiles.multiplyThin(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, out, outAt);
                 }
                 if (depth > 0) {
                     Copies.addRow(1f, tile, 0, result, at, tileRows * width);

@@ -31,7 +31,7 @@ final class Tiles {
     /** Rows of a thin tile. */
     static final int THIN_ROWS = 8;
     /** Columns of the result of {@link #addRank8} at most. */
-    static final int STRIP = 512;
+    static final int STRIP = 2048;
     /** Floats from row to row there: not a power of two, or all tokens would fall into two sets of the cache. */
     static final int STRIP_STRIDE = STRIP + 16;
     /** Columns that {@link #addRank8} takes at once. */
@@ -80,16 +80,16 @@ final class Tiles {
      * Eight rows of W onto every token: {@code y[t, c] += sum_r d[t, r] w[r, c]} in the order of r. Each weight is read
      * once and meets all tokens while it is in a register.
      *
-     * @param d [tokens][8]
+     * @param d [tokens][8], from byte {@code dAt} on
      * @param cols a multiple of {@link #STEP}
      * @param y rows {@link #STRIP_STRIDE} floats apart
      */
     static void addRank8(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, int tokens, int cols, MemorySegment y, long yAt) {
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y) {
         if (WIDE) {
-            rank8x2(w, wAt, wRow, d, tokens, cols, y, yAt);
+            rank8x2(w, wAt, wRow, d, dAt, tokens, cols, y);
         } else {
-            rank8x1(w, wAt, wRow, d, tokens, cols, y, yAt);
+            rank8x1(w, wAt, wRow, d, dAt, tokens, cols, y);
         }
     }
 
@@ -297,7 +297,7 @@ final class Tiles {
     }
 
     private static void rank8x2(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, int tokens, int cols, MemorySegment y, long yAt) {
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y) {
         long w0 = wAt;
         long w1 = wAt + wRow;
         long w2 = wAt + 2 * wRow;
@@ -325,31 +325,31 @@ final class Tiles {
             FloatVector v70 = FloatVector.fromMemorySegment(F, w, w7 + at, ORDER);
             FloatVector v71 = FloatVector.fromMemorySegment(F, w, w7 + at + BYTES, ORDER);
             for (int t = 0; t < tokens; t++) {
-                long to = yAt + at + STRIP_BYTES * t;
+                long to = at + STRIP_BYTES * t;
                 FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, ORDER);
                 FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + BYTES, ORDER);
-                FloatVector x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t));
+                FloatVector x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t));
                 s0 = x.fma(v00, s0);
                 s1 = x.fma(v01, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 4));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 4));
                 s0 = x.fma(v10, s0);
                 s1 = x.fma(v11, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 8));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 8));
                 s0 = x.fma(v20, s0);
                 s1 = x.fma(v21, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 12));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 12));
                 s0 = x.fma(v30, s0);
                 s1 = x.fma(v31, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 16));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 16));
                 s0 = x.fma(v40, s0);
                 s1 = x.fma(v41, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 20));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 20));
                 s0 = x.fma(v50, s0);
                 s1 = x.fma(v51, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 24));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 24));
                 s0 = x.fma(v60, s0);
                 s1 = x.fma(v61, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 28));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 28));
                 s0 = x.fma(v70, s0);
                 s1 = x.fma(v71, s1);
                 s0.intoMemorySegment(y, to, ORDER);
@@ -359,7 +359,7 @@ final class Tiles {
     }
 
     private static void rank8x1(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, int tokens, int cols, MemorySegment y, long yAt) {
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y) {
         long w0 = wAt;
         long w1 = wAt + wRow;
         long w2 = wAt + 2 * wRow;
@@ -379,23 +379,23 @@ final class Tiles {
             FloatVector v60 = FloatVector.fromMemorySegment(F, w, w6 + at, ORDER);
             FloatVector v70 = FloatVector.fromMemorySegment(F, w, w7 + at, ORDER);
             for (int t = 0; t < tokens; t++) {
-                long to = yAt + at + STRIP_BYTES * t;
+                long to = at + STRIP_BYTES * t;
                 FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, ORDER);
-                FloatVector x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t));
+                FloatVector x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t));
                 s0 = x.fma(v00, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 4));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 4));
                 s0 = x.fma(v10, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 8));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 8));
                 s0 = x.fma(v20, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 12));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 12));
                 s0 = x.fma(v30, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 16));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 16));
                 s0 = x.fma(v40, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 20));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 20));
                 s0 = x.fma(v50, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 24));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 24));
                 s0 = x.fma(v60, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, 32L * t + 28));
+                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 28));
                 s0 = x.fma(v70, s0);
                 s0.intoMemorySegment(y, to, ORDER);
             }
