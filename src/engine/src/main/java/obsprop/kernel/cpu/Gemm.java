@@ -77,6 +77,25 @@ final class Gemm {
         return Math.max(1, ceil(size, unit) / (3 * workers.threads())) * unit;
     }
 
+    /**
+     * A multiple of {@code unit}, at most {@code most}, in whose chunks all threads end at about the same time; small ones
+     * count as dearer by {@code overhead} each.
+     */
+    static int evenShare(int size, int unit, int most, int overhead, Workers workers) {
+        int best = unit;
+        double least = Double.POSITIVE_INFINITY;
+        for (int chunk = most; chunk >= unit; chunk -= unit) {
+            int whole = size / chunk;
+            int last = whole % workers.threads() > 0 ? chunk : size % chunk;
+            double cost = (double) (whole / workers.threads() * chunk + last) * (chunk + overhead) / chunk;
+            if (cost < least) {
+                least = cost;
+                best = chunk;
+            }
+        }
+        return best;
+    }
+
     private void generalChunk(int chunk, Scratch scratch) {
         int colChunks = ceil(n, columns);
         int col = chunk % colChunks * columns;

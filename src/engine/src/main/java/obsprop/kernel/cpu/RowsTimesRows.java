@@ -7,7 +7,7 @@ import obsprop.tensor.DType;
 /**
  * {@code Y (+)= X W^T}: vectors run over tokens, single weights are broadcast from where W lies. X is packed as panels
  * [k][width] for all threads; then each chunk of rows of W makes its part of Y^T and turns it. Few tokens take panels of
- * one vector, so that nearly nothing is computed in vain and W passes through once.
+ * one vector or two, so that little is computed in vain and W passes through once.
  */
 final class RowsTimesRows {
     /** k block: as many panels of it as a chunk has (512 KiB at 512 bit) stay in L2 while rows of W stream past. */
@@ -16,6 +16,8 @@ final class RowsTimesRows {
     private static final int CHUNK_ROWS = 192;
     /** Rows of W in a chunk at least. */
     private static final int UNIT_ROWS = 48;
+    /** What a chunk costs beside its rows, in rows: X comes from L3. */
+    private static final int OVERHEAD_ROWS = 8;
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = 4;
 
@@ -45,8 +47,8 @@ final class RowsTimesRows {
         n = cols;
         k = depth;
         add = accumulate;
-        width = Tiles.WIDTH > 2 * Lanes.N && m <= Lanes.N ? Lanes.N : Tiles.WIDTH;
-        chunkRows = Math.min(CHUNK_ROWS, Gemm.share(n, UNIT_ROWS, workers));
+        width = Tiles.width(m);
+        chunkRows = Gemm.evenShare(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
         packed = shared.floats(Slot.PACK, (long) panels() * width * k);
         Gemm.launch(workers, pack, panels() * Gemm.ceil(k, DEPTH), 8L * m * k);
         Gemm.launch(workers, turned, Gemm.ceil(n, chunkRows) * Gemm.ceil(panels(), CHUNK_PANELS), (long) m * n * k);
@@ -128,7 +130,7 @@ final class RowsTimesRows {
                 if (width == Tiles.WIDTH) {
                     Tiles.multiply(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, out, outAt);
                 } else {
-                    Tiles.multiplyThin(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, out, outAt);
+                    Tiles.multiplyThin(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, width, out, outAt);
                 }
                 if (depth > 0) {
                     Copies.addRow(1f, tile, 0, result, at, tileRows * width);
