@@ -1,0 +1,81 @@
+package obsprop.kernel;
+
+import obsprop.kernel.TestBed.Operand;
+import obsprop.kernel.cpu.CpuKernels;
+import obsprop.tensor.DType;
+import obsprop.testing.Measured;
+import obsprop.testing.Tolerance;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Products with weights too large for the small products' way, as many rows as each other way takes and one more: what the
+ * sizes of {@link DenseContract} do not reach.
+ */
+final class CpuProductsTest {
+    /** A weight's axes: above 2^18 elements, several blocks of k and panels of columns, both ragged. */
+    private static final int WIDE = 300;
+
+    private static final int DEEP = 1031;
+    private static final CpuKernels KERNELS = CpuKernels.create(2);
+
+    @AfterAll
+    static void close() {
+        KERNELS.close();
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "BF16", "F16"})
+    void fewRows(DType type) {
+        for (int rows : type == DType.F32 ? new int[] {1, 7, 16, 17, 33, 41} : new int[] {7, 17, 41}) {
+            multiply(type, rows, Layout.STRIDED, Write.OVERWRITE);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {130, 350})
+    void manyRows(int rows) {
+        multiply(DType.F32, rows, Layout.CONTIGUOUS, Write.ACCUMULATE);
+    }
+
+    private static void multiply(DType type, int rows, Layout layout, Write write) {
+        double tolerance = Tolerance.ofRandomSum(KERNELS.activationType(), DEEP, 1);
+        for (Transpose transpose : Transpose.values()) {
+            String what = "gemm of " + rows + " rows, " + type + " " + transpose;
+            try (Measured measured = new Measured(what);
+                    TestBed bed = new TestBed(KERNELS, layout, measured)) {
+                Operand a = bed.input(1, rows, DEEP);
+                Operand b = bed.weight(type, 1, transpose == Transpose.NO ? new int[] {DEEP, WIDE} : new int[] {WIDE, DEEP});
+                Operand c = bed.output(write, rows, WIDE);
+                bed.both(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), transpose, s.of(c), write));
+                bed.check(what, c, tolerance);
+            }
+        }
+    }
+
+    /** Whichever way the number of rows leads, a row's sum has one order. */
+    @ParameterizedTest
+    @EnumSource
+    void aRowDoesNotDependOnThoseBesideIt(Transpose transpose) {
+        try (Measured measured = new Measured("gemm of one row and of many");
+                TestBed bed = new TestBed(KERNELS, Layout.CONTIGUOUS, measured)) {
+            Operand a = bed.input(1, 207, DEEP);
+            Operand b = bed.weight(DType.F32, 1, transpose == Transpose.NO ? new int[] {DEEP, WIDE} : new int[] {WIDE, DEEP});
+            Operand together = bed.output(Write.OVERWRITE, 207, WIDE);
+            Operand inParts = bed.output(Write.OVERWRITE, 207, WIDE);
+            bed.tested(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), transpose, s.of(together), Write.OVERWRITE));
+            int from = 0;
+            for (int rows : new int[] {1, 15, 17, 33, 41, 100}) {
+                Operand part = a.rows(from, from + rows);
+                Operand out = inParts.rows(from, from + rows);
+                bed.tested(s -> s.kernels().gemm(s.of(part), Transpose.NO, s.of(b), transpose, s.of(out), Write.OVERWRITE));
+                from += rows;
+            }
+            bed.same("rows", together, inParts);
+            bed.both(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), transpose, s.of(together), Write.OVERWRITE));
+            bed.check("all rows", together, Tolerance.ofRandomSum(KERNELS.activationType(), DEEP, 1));
+        }
+    }
+}
