@@ -3,8 +3,7 @@ package obsprop.kernel.cpu;
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.N;
-import static obsprop.kernel.cpu.Lanes.load;
-import static obsprop.kernel.cpu.Lanes.store;
+import static obsprop.kernel.cpu.Lanes.ORDER;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
@@ -19,14 +18,20 @@ final class Pairs {
 
     private Pairs() {}
 
-    /** Every 2N of n floats are first the even ones, then the odd ones; they get into order, in place. */
-    static void join(MemorySegment v, int n) {
-        for (int i = 0; i < n; i += 2 * N) {
-            long o = 4L * i;
-            FloatVector even = load(v, o);
-            FloatVector odd = load(v, o + BYTES);
-            store(even.rearrange(LOW).blend(odd.rearrange(LOW), ODD), v, o);
-            store(even.rearrange(HIGH).blend(odd.rearrange(HIGH), ODD), v, o + BYTES);
+    /** {@code C (+)= tile} for a tile that has of every 2N columns first the even ones. */
+    static void write(MemorySegment tile, int rows, MemorySegment c, long cAt, long cRow, boolean add) {
+        for (int i = 0; i < 2 * rows; i++) {
+            FloatVector even = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i, ORDER);
+            FloatVector odd = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i + BYTES, ORDER);
+            FloatVector low = even.rearrange(LOW).blend(odd.rearrange(LOW), ODD);
+            FloatVector high = even.rearrange(HIGH).blend(odd.rearrange(HIGH), ODD);
+            long at = cAt + i / 2 * cRow + 2L * BYTES * (i & 1);
+            if (add) {
+                low = low.add(FloatVector.fromMemorySegment(F, c, at, ORDER));
+                high = high.add(FloatVector.fromMemorySegment(F, c, at + BYTES, ORDER));
+            }
+            low.intoMemorySegment(c, at, ORDER);
+            high.intoMemorySegment(c, at + BYTES, ORDER);
         }
     }
 }

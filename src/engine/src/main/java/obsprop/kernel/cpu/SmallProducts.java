@@ -114,14 +114,15 @@ final class SmallProducts {
         }
         MemorySegment tile = scratch.floats(Slot.TILE, SmallTiles.SIZE);
         for (int t = 0; t < rows; t += SmallTiles.ROWS) {
+            int some = Math.min(SmallTiles.ROWS, rows - t);
+            long to = c.bytes(row + t, col);
             if (pairs) {
-                SmallTiles.sumsBf16(d.segment, d.bytes(t, 0), 4 * d.row, rows - t, w.segment, w.bytes(0, 0), 2 * w.row, deep, tile);
-                Pairs.join(tile, SmallTiles.SIZE);
+                SmallTiles.sumsBf16(d.segment, d.bytes(t, 0), 4 * d.row, some, w.segment, w.bytes(0, 0), 2 * w.row, deep, tile);
+                Pairs.write(tile, some, c.segment, to, 4 * c.row, add || depth > 0);
             } else {
-                SmallTiles.sums(d.segment, d.bytes(t, 0), 4 * d.row, rows - t, w.segment, w.bytes(0, 0), 4 * w.row, deep, tile);
+                SmallTiles.sums(d.segment, d.bytes(t, 0), 4 * d.row, some, w.segment, w.bytes(0, 0), 4 * w.row, deep, tile);
+                Tiles.write(tile, 4L * SmallTiles.COLUMNS, some, cols, c.segment, to, 4 * c.row, add || depth > 0);
             }
-            Tiles.write(tile, 4L * SmallTiles.COLUMNS, Math.min(SmallTiles.ROWS, rows - t), cols,
-                    c.segment, c.bytes(row + t, col), 4 * c.row, add || depth > 0);
         }
     }
 
