@@ -33,14 +33,16 @@ final class VectorMath {
 
     /**
      * {@code y = e^x}; 0 below -104 and infinity above 88.73, subnormals between. The strip may start anywhere. Two vectors
-     * at a time, of which the last may be the same: twice the independent work, and too long a method to be inlined.
+     * at a time, of which the last may be the same: twice the independent work, and too long a method to be inlined. What
+     * gives 0, like masked scores, is set apart: on its way through subnormal numbers it would take many times as long.
      */
     static void exp(MemorySegment x, long xAt, MemorySegment y, long yAt, int bytes) {
         for (int i = 0; i < bytes; i += 2 * BYTES) {
             int j = Math.min(i + BYTES, bytes - BYTES);
             FloatVector v0 = FloatVector.fromMemorySegment(F, x, xAt + i, ORDER);
             FloatVector v1 = FloatVector.fromMemorySegment(F, x, xAt + j, ORDER);
-            FloatVector low0 = v0.blend(-104f, v0.compare(VectorOperators.LT, -104f));
+            VectorMask<Float> nothing0 = v0.compare(VectorOperators.LT, -104f);
+            FloatVector low0 = v0.blend(0f, nothing0);
             FloatVector bounded0 = low0.blend(89f, low0.compare(VectorOperators.GT, 89f));
             FloatVector rounded0 = bounded0.fma(LOG2_E, ROUND);
             FloatVector whole0 = rounded0.sub(ROUND);
@@ -58,7 +60,8 @@ final class VectorMath {
             IntVector rest0 = n0.sub(half0);
             p0 = p0.mul(half0.add(ONE_BITS).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
             p0 = p0.mul(rest0.add(ONE_BITS).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
-            FloatVector low1 = v1.blend(-104f, v1.compare(VectorOperators.LT, -104f));
+            VectorMask<Float> nothing1 = v1.compare(VectorOperators.LT, -104f);
+            FloatVector low1 = v1.blend(0f, nothing1);
             FloatVector bounded1 = low1.blend(89f, low1.compare(VectorOperators.GT, 89f));
             FloatVector rounded1 = bounded1.fma(LOG2_E, ROUND);
             FloatVector whole1 = rounded1.sub(ROUND);
@@ -75,8 +78,8 @@ final class VectorMath {
             IntVector rest1 = n1.sub(half1);
             p1 = p1.mul(half1.add(ONE_BITS).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
             p1 = p1.mul(rest1.add(ONE_BITS).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
-            p0.intoMemorySegment(y, yAt + i, ORDER);
-            p1.intoMemorySegment(y, yAt + j, ORDER);
+            p0.blend(0f, nothing0).intoMemorySegment(y, yAt + i, ORDER);
+            p1.blend(0f, nothing1).intoMemorySegment(y, yAt + j, ORDER);
         }
     }
 
