@@ -1,6 +1,7 @@
 package obsprop.kernel;
 
 import java.lang.foreign.Arena;
+import java.util.Optional;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
@@ -39,6 +40,14 @@ public interface Kernels {
      * device. Strides are kept or made contiguous as the backend likes; the shape stays.
      */
     Tensor place(Arena arena, Tensor host);
+
+    /**
+     * A transposed copy of a placed weight [out,in], where this backend multiplies by it faster than by the weight's
+     * transpose and the copy costs little; nothing otherwise. The weight must not change afterwards.
+     */
+    default Optional<Tensor> transposed(Arena arena, Tensor weight) {
+        return Optional.empty();
+    }
 
     /** Copies element by element between views of one shape, across places and real types, rounding to nearest even. */
     void copy(Tensor from, Tensor to);

@@ -11,10 +11,7 @@ import jdk.incubator.vector.VectorOperators;
 import obsprop.kernel.Activation;
 import obsprop.kernel.cpu.Scratch.Slot;
 
-/**
- * f and f' over strips of scratch memory (see {@link VectorMath}). GELU_TANH, QUICK_GELU and SILU are all
- * {@code x * sigmoid(u(x))}, which has no cancellation for large negative x.
- */
+/** f and f' over strips of scratch memory (see {@link VectorMath}). */
 final class Activations {
     /** sqrt(8 / pi): u = C (x + A x^3), as 1 + tanh(z) = 2 sigmoid(2 z). */
     private static final float C = 1.5957691216f;
@@ -28,25 +25,14 @@ final class Activations {
     private Activations() {}
 
     /** {@code y = f(x)} for {@code bytes}, a multiple of the vector; y may be x. */
-    static void value(Activation f, MemorySegment x, MemorySegment y, Scratch scratch, long bytes) {
+    static void value(Activation f, MemorySegment x, MemorySegment y, Scratch scratch, int bytes) {
         MemorySegment u = scratch.floats(Slot.ARGUMENT, bytes / 4);
         MemorySegment e = scratch.floats(Slot.EXPONENTIAL, bytes / 4);
         switch (f) {
             case GELU_ERF -> geluErf(x, y, u, e, bytes);
-            case GELU_TANH -> {
-                tanhArgument(x, u, bytes);
-                VectorMath.sigmoid(u, u, e, bytes);
-                multiply(u, x, y, bytes);
-            }
-            case QUICK_GELU -> {
-                scale(QUICK, x, u, bytes);
-                VectorMath.sigmoid(u, u, e, bytes);
-                multiply(u, x, y, bytes);
-            }
-            case SILU -> {
-                VectorMath.sigmoid(x, u, e, bytes);
-                multiply(u, x, y, bytes);
-            }
+            case GELU_TANH -> Swish.value(C, C * A, x, y, bytes);
+            case QUICK_GELU -> Swish.value(QUICK, 0, x, y, bytes);
+            case SILU -> Swish.value(1, 0, x, y, bytes);
             case RELU -> relu(x, y, bytes);
             case RELU_SQUARED -> {
                 relu(x, u, bytes);
@@ -59,17 +45,14 @@ final class Activations {
     }
 
     /** {@code y = f'(x)} for {@code bytes}, a multiple of the vector; y may be x. */
-    static void slope(Activation f, MemorySegment x, MemorySegment y, Scratch scratch, long bytes) {
+    static void slope(Activation f, MemorySegment x, MemorySegment y, Scratch scratch, int bytes) {
         MemorySegment u = scratch.floats(Slot.ARGUMENT, bytes / 4);
         MemorySegment e = scratch.floats(Slot.EXPONENTIAL, bytes / 4);
         switch (f) {
             case GELU_ERF -> geluErfSlope(x, y, u, e, bytes);
-            case GELU_TANH -> geluTanhSlope(x, y, u, e, bytes);
-            case QUICK_GELU -> {
-                scale(QUICK, x, u, bytes);
-                swishSlope(u, y, e, bytes);
-            }
-            case SILU -> swishSlope(x, y, e, bytes);
+            case GELU_TANH -> Swish.slope(C, C * A, x, y, bytes);
+            case QUICK_GELU -> Swish.slope(QUICK, 0, x, y, bytes);
+            case SILU -> Swish.slope(1, 0, x, y, bytes);
             case RELU -> step(x, y, bytes);
             case RELU_SQUARED -> {
                 relu(x, u, bytes);
@@ -82,105 +65,66 @@ final class Activations {
                 scale(4, u, y, bytes);
             }
             case SIGMOID -> VectorMath.sigmoidSlope(x, y, e, bytes);
-            case IDENTITY -> Softmax.fill(y, 0, (int) (bytes / 4), 1);
+            case IDENTITY -> Softmax.fill(y, 0, bytes / 4, 1);
         }
     }
 
     /** {@code y = cap * tanh(x / cap)}; y may be x. */
-    static void softCap(float cap, MemorySegment x, MemorySegment y, Scratch scratch, long bytes) {
+    static void softCap(float cap, MemorySegment x, MemorySegment y, Scratch scratch, int bytes) {
         MemorySegment e = scratch.floats(Slot.EXPONENTIAL, bytes / 4);
         scale(1 / cap, x, y, bytes);
         VectorMath.tanh(y, y, e, bytes);
         scale(cap, y, y, bytes);
     }
 
-    private static void scale(float factor, MemorySegment x, MemorySegment y, long bytes) {
-        for (long i = 0; i < bytes; i += BYTES) {
+    private static void scale(float factor, MemorySegment x, MemorySegment y, int bytes) {
+        for (int i = 0; i < bytes; i += BYTES) {
             store(load(x, i).mul(factor), y, i);
         }
     }
 
-    private static void multiply(MemorySegment a, MemorySegment b, MemorySegment y, long bytes) {
-        for (long i = 0; i < bytes; i += BYTES) {
+    private static void multiply(MemorySegment a, MemorySegment b, MemorySegment y, int bytes) {
+        for (int i = 0; i < bytes; i += BYTES) {
             store(load(a, i).mul(load(b, i)), y, i);
         }
     }
 
-    private static void relu(MemorySegment x, MemorySegment y, long bytes) {
-        for (long i = 0; i < bytes; i += BYTES) {
+    private static void relu(MemorySegment x, MemorySegment y, int bytes) {
+        for (int i = 0; i < bytes; i += BYTES) {
             FloatVector v = load(x, i);
             store(v.blend(0f, v.compare(VectorOperators.LE, 0f)), y, i);
         }
     }
 
-    private static void step(MemorySegment x, MemorySegment y, long bytes) {
-        for (long i = 0; i < bytes; i += BYTES) {
+    private static void step(MemorySegment x, MemorySegment y, int bytes) {
+        for (int i = 0; i < bytes; i += BYTES) {
             VectorMask<Float> positive = load(x, i).compare(VectorOperators.GT, 0f);
             store(FloatVector.zero(Lanes.F).blend(1f, positive), y, i);
         }
     }
 
-    /** {@code u = C (x + A x^3)}. */
-    private static void tanhArgument(MemorySegment x, MemorySegment u, long bytes) {
-        for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector v = load(x, i);
-            store(v.mul(v).fma(C * A, C).mul(v), u, i);
-        }
-    }
-
-    private static void geluErf(MemorySegment x, MemorySegment y, MemorySegment u, MemorySegment e, long bytes) {
+    private static void geluErf(MemorySegment x, MemorySegment y, MemorySegment u, MemorySegment e, int bytes) {
         scale(SQRT_HALF, x, u, bytes);
         VectorMath.erf(u, u, e, bytes);
-        for (long i = 0; i < bytes; i += BYTES) {
+        for (int i = 0; i < bytes; i += BYTES) {
             FloatVector half = load(x, i).mul(0.5f);
             store(load(u, i).fma(half, half), y, i);
         }
     }
 
     /** Phi(x) + x phi(x). */
-    private static void geluErfSlope(MemorySegment x, MemorySegment y, MemorySegment u, MemorySegment e, long bytes) {
+    private static void geluErfSlope(MemorySegment x, MemorySegment y, MemorySegment u, MemorySegment e, int bytes) {
         scale(SQRT_HALF, x, u, bytes);
         VectorMath.erf(u, u, e, bytes);
-        for (long i = 0; i < bytes; i += BYTES) {
+        for (int i = 0; i < bytes; i += BYTES) {
             FloatVector v = load(x, i);
             store(v.mul(v).mul(-0.5f), e, i);
         }
         VectorMath.exp(e, 0, e, 0, bytes);
-        for (long i = 0; i < bytes; i += BYTES) {
+        for (int i = 0; i < bytes; i += BYTES) {
             FloatVector density = load(e, i).mul(DENSITY);
             FloatVector mass = load(u, i).fma(0.5f, 0.5f);
             store(load(x, i).fma(density, mass), y, i);
-        }
-    }
-
-    /** s(u) + x s'(u) u'. */
-    private static void geluTanhSlope(MemorySegment x, MemorySegment y, MemorySegment u, MemorySegment e, long bytes) {
-        tanhArgument(x, u, bytes);
-        VectorMath.expOfMinusSize(u, e, bytes);
-        for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector v = load(x, i);
-            FloatVector du = v.mul(v).fma(3 * C * A, C);
-            FloatVector ev = load(e, i);
-            FloatVector r = FloatVector.broadcast(Lanes.F, 1f).div(ev.add(1f));
-            FloatVector re = r.mul(ev);
-            FloatVector mass = r.blend(re, load(u, i).compare(VectorOperators.LT, 0f));
-            // e underflows before the cubic factor overflows: keep 0 * inf out
-            FloatVector factor = du.mul(v).blend(0f, ev.compare(VectorOperators.EQ, 0f));
-            store(re.mul(r).fma(factor, mass), y, i);
-        }
-    }
-
-    /** s(u) + u s'(u). */
-    private static void swishSlope(MemorySegment u, MemorySegment y, MemorySegment e, long bytes) {
-        VectorMath.expOfMinusSize(u, e, bytes);
-        for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector v = load(u, i);
-            FloatVector ev = load(e, i);
-            FloatVector r = FloatVector.broadcast(Lanes.F, 1f).div(ev.add(1f));
-            FloatVector re = r.mul(ev);
-            FloatVector mass = r.blend(re, v.compare(VectorOperators.LT, 0f));
-            FloatVector factor = v.blend(0f, ev.compare(VectorOperators.EQ, 0f));
-            store(re.mul(r).fma(factor, mass), y, i);
         }
     }
 }

@@ -24,18 +24,20 @@ final class Attention {
     private final Workers.Task forward = this::forwardChunk;
     private final Workers.Task backward = this::backwardChunk;
     private final Workers.Task patterns = this::patternChunk;
+    private final ShortAttention shortPrompts = new ShortAttention(this);
 
-    private Tensor q;
-    private Tensor k;
-    private Tensor v;
-    private Tensor lse;
-    private Tensor z;
-    private Tensor dz;
+    // The call's operands, which ShortAttention reads too.
+    Tensor q;
+    Tensor k;
+    Tensor v;
+    Tensor lse;
+    Tensor z;
+    Tensor dz;
     private Tensor pattern;
-    private AttentionCotangents out;
-    private AttentionSpec spec = new AttentionSpec(1, 1, 1);
-    private AttentionRule rule = AttentionRule.EXACT;
-    private Segments segments = new Segments();
+    AttentionCotangents out;
+    AttentionSpec spec = new AttentionSpec(1, 1, 1);
+    AttentionRule rule = AttentionRule.EXACT;
+    Segments segments = new Segments();
     private int prompt;
 
     Attention(Tensor unused) {
@@ -132,6 +134,12 @@ final class Attention {
             block -= blocks(segments.length(b));
             b++;
         }
+        if (shortPrompts.takes(b)) {
+            if (head == 0) {
+                shortPrompts.forward(scratch, b);
+            }
+            return;
+        }
         int start = segments.start(b);
         int from = block * QUERIES;
         int to = Math.min(segments.length(b), from + QUERIES);
@@ -177,7 +185,7 @@ final class Attention {
             Copies.scaleRow((float) spec.scale(), scores, row, scores, row, (int) stride);
         }
         if (spec.capped()) {
-            Activations.softCap((float) spec.softCap(), scores, scores, scratch, 4 * stride * (to - from));
+            Activations.softCap((float) spec.softCap(), scores, scores, scratch, 4 * (int) stride * (to - from));
         }
         for (int t = from; t < to; t++) {
             long row = 4 * stride * (t - from);
@@ -226,8 +234,14 @@ final class Attention {
         int b = chunk / sharings() / groups();
         int first = sharing * SHARING;
         int last = Math.min(cotangents(), first + SHARING);
-        zeroKeyCotangents(b, group, first, last);
         int headsPerGroup = heads() / groups();
+        if (shortPrompts.takes(b)) {
+            if (group == 0) {
+                shortPrompts.backward(scratch, b, first, last);
+            }
+            return;
+        }
+        zeroKeyCotangents(b, group, first, last);
         for (int head = group * headsPerGroup; head < (group + 1) * headsPerGroup; head++) {
             for (int from = 0; from < segments.length(b); from += QUERIES) {
                 backwardBlock(scratch, b, head, from, first, last);

@@ -2,6 +2,7 @@ package obsprop.kernel.cpu;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import java.util.concurrent.Executor;
 import obsprop.kernel.Activation;
 import obsprop.kernel.AttentionRule;
@@ -116,6 +117,12 @@ public final class CpuKernels implements Kernels, AutoCloseable {
             return host;
         }
         return Tensor.of(weightView.of(host.segment(), arena), host.dtype(), host.place(), host.shape());
+    }
+
+    @Override
+    public Optional<Tensor> transposed(Arena arena, Tensor weight) {
+        boolean small = weight.isContiguous() && SmallProducts.takes(weight.size(0), weight.size(1));
+        return small ? Optional.of(place(arena, SmallProducts.transposed(arena, weight))) : Optional.empty();
     }
 
     @Override

@@ -32,6 +32,8 @@ final class Elementwise {
     private Tensor up;
     private Tensor out;
     private Tensor dUp;
+    private int rows;
+    private int n;
     private int rowsPerChunk;
 
     Elementwise(Tensor unused) {
@@ -90,10 +92,15 @@ final class Elementwise {
     }
 
     private void launch(Workers workers) {
-        int rows = out.size(0);
-        int n = out.size(1);
+        rows = out.size(0);
+        n = out.size(1);
         if (rows == 0 || n == 0) {
             return;
+        }
+        if ((long) rows * n < 2 * CHUNK && x.size(0) == rows && allContiguous()) {
+            // One long row: full strips.
+            n *= rows;
+            rows = 1;
         }
         rowsPerChunk = Math.max(1, CHUNK / n);
         int chunks = (rows + rowsPerChunk - 1) / rowsPerChunk;
@@ -104,10 +111,16 @@ final class Elementwise {
         }
     }
 
+    private boolean allContiguous() {
+        boolean gated = operation == Operation.GATED || operation == Operation.GATED_VJP;
+        boolean vjp = operation == Operation.VJP || operation == Operation.GATED_VJP;
+        return x.isContiguous() && out.isContiguous() && !(vjp && !dy.isContiguous()) && !(gated && !up.isContiguous())
+                && !(operation == Operation.GATED_VJP && !dUp.isContiguous());
+    }
+
     private void chunk(int chunk, Scratch scratch) {
         int first = chunk * rowsPerChunk;
-        int last = Math.min(out.size(0), first + rowsPerChunk);
-        int n = out.size(1);
+        int last = Math.min(rows, first + rowsPerChunk);
         for (int r = first; r < last; r++) {
             for (int from = 0; from < n; from += STRIP) {
                 strip(scratch, r, from, Math.min(STRIP, n - from));
@@ -119,33 +132,33 @@ final class Elementwise {
         return 4 * (row * t.stride(0) + col);
     }
 
-    private void strip(Scratch scratch, int r, int from, int n) {
+    private void strip(Scratch scratch, int r, int from, int count) {
         MemorySegment work = scratch.floats(Slot.ROW, STRIP);
         MemorySegment work2 = scratch.floats(Slot.ROW2, STRIP);
-        long bytes = 4L * (n + Lanes.N - 1) / Lanes.BYTES * Lanes.BYTES;
+        int bytes = 4 * Lanes.whole(count + Lanes.N - 1);
         int saved = r % x.size(0);
         long outAt = at(out, r, from);
-        Convert.copyFloats(x.segment(), at(x, saved, from), work, 0, n);
+        Convert.copyFloats(x.segment(), at(x, saved, from), work, 0, count);
         switch (operation) {
             case VALUE -> Activations.value(f, work, work, scratch, bytes);
             case SOFT_CAP -> Activations.softCap(cap, work, work, scratch, bytes);
             case VJP -> {
                 Activations.slope(f, work, work, scratch, bytes);
-                Copies.multiplyRow(dy.segment(), at(dy, r, from), work, 0, n);
+                Copies.multiplyRow(dy.segment(), at(dy, r, from), work, 0, count);
             }
             case GATED -> {
                 Activations.value(f, work, work, scratch, bytes);
-                Copies.multiplyRow(up.segment(), at(up, r, from), work, 0, n);
+                Copies.multiplyRow(up.segment(), at(up, r, from), work, 0, count);
             }
             case GATED_VJP -> {
                 Activations.value(f, work, work2, scratch, bytes);
                 Activations.slope(f, work, work, scratch, bytes);
-                Copies.multiplyRow(up.segment(), at(up, saved, from), work, 0, n);
-                Copies.multiplyRow(dy.segment(), at(dy, r, from), work, 0, n);
-                Copies.multiplyRow(dy.segment(), at(dy, r, from), work2, 0, n);
-                Convert.copyFloats(work2, 0, dUp.segment(), at(dUp, r, from), n);
+                Copies.multiplyRow(up.segment(), at(up, saved, from), work, 0, count);
+                Copies.multiplyRow(dy.segment(), at(dy, r, from), work, 0, count);
+                Copies.multiplyRow(dy.segment(), at(dy, r, from), work2, 0, count);
+                Convert.copyFloats(work2, 0, dUp.segment(), at(dUp, r, from), count);
             }
         }
-        Convert.copyFloats(work, 0, out.segment(), outAt, n);
+        Convert.copyFloats(work, 0, out.segment(), outAt, count);
     }
 }

@@ -7,9 +7,10 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
- * {@code c (+)= op(a) op(b)} over all threads; one object serves one call at a time. Three ways, chosen by shape alone:
+ * {@code c (+)= op(a) op(b)} over all threads; one object serves one call at a time. Four ways, chosen by shape alone:
  *
  * <ul>
+ *   <li>{@code dY W} for small W ({@link SmallProducts}): all in place, in its own type;
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
  *   <li>{@code dY W} ({@link RankUpdates}), unless for very many tokens: rows of W stream past, in place;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
@@ -30,6 +31,7 @@ final class Gemm {
     private final Matrix a = new Matrix();
     private final Matrix b = new Matrix();
     private final Matrix c = new Matrix();
+    private final SmallProducts smallProducts = new SmallProducts(a, b, c);
     private final RowsTimesRows rowsTimesRows = new RowsTimesRows(a, b, c);
     private final RankUpdates rankUpdates = new RankUpdates(a, b, c);
     private int m;
@@ -49,7 +51,9 @@ final class Gemm {
         k = left.size(transA == Transpose.NO ? 1 : 0);
         add = write == Write.ACCUMULATE;
         boolean rowsInPlace = transA == Transpose.NO && a.type == DType.F32;
-        if (rowsInPlace && transB == Transpose.YES) {
+        if (rowsInPlace && transB == Transpose.NO && SmallProducts.takes(n, k)) {
+            smallProducts.run(workers, m, n, k, add);
+        } else if (rowsInPlace && transB == Transpose.YES) {
             rowsTimesRows.run(workers, m, n, k, add);
         } else if (rowsInPlace && m <= FEW_TOKENS) {
             rankUpdates.run(workers, m, n, k, add);

@@ -1,10 +1,13 @@
 package obsprop.kernel.cpu;
 
 import java.util.ArrayDeque;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 
 /** Objects lent for the length of one call and used again: warmed up, nothing is allocated. */
 final class Pool<T> {
+    /** One of the free objects, within reach without a lock: small calls notice what a lock costs. */
+    private final AtomicReference<T> next = new AtomicReference<>();
     private final ArrayDeque<T> free = new ArrayDeque<>();
     private final Supplier<T> make;
 
@@ -13,6 +16,11 @@ final class Pool<T> {
     }
 
     T take() {
+        T item = next.getAndSet(null);
+        return item != null ? item : takeLocked();
+    }
+
+    private T takeLocked() {
         synchronized (free) {
             if (!free.isEmpty()) {
                 return free.pop();
@@ -22,8 +30,10 @@ final class Pool<T> {
     }
 
     void give(T item) {
-        synchronized (free) {
-            free.push(item);
+        if (!next.compareAndSet(null, item)) {
+            synchronized (free) {
+                free.push(item);
+            }
         }
     }
 }

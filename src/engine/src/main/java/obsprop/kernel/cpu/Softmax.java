@@ -41,7 +41,7 @@ final class Softmax {
         for (int i = 0; i < n; i += Lanes.N) {
             store(load(row, at + 4L * i).sub(shift), row, at + 4L * i);
         }
-        VectorMath.exp(row, at, row, at, 4L * n);
+        VectorMath.exp(row, at, row, at, 4 * n);
     }
 
     /** {@code factors = scale * (1 - (s / cap)^2)}, the slope of the capped score; scale alone where s is masked. */

@@ -37,7 +37,7 @@ public final class ModelLoader {
         Config config = Config.read(dir);
         Arena arena = Arena.ofShared();
         try {
-            return build(config, Checkpoint.open(dir, arena), kernels, arena);
+            return build(config, Checkpoint.open(dir, arena), kernels, arena, Parts.Weights.FIXED);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -45,14 +45,19 @@ public final class ModelLoader {
     }
 
     /**
-     * Wires a model from a configuration and its tensors.
+     * Wires a model from a configuration and its tensors, which their owner may change afterwards.
      *
      * @param arena owns the weights and is closed with the model
      */
     public static Transformer build(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena) {
+        return build(config, checkpoint, kernels, arena, Parts.Weights.CHANGING);
+    }
+
+    private static Transformer build(
+            Config config, Checkpoint checkpoint, Kernels kernels, Arena arena, Parts.Weights weights) {
         Config text = config.object("text_config").orElse(config);
         Family family = family(text);
-        Transformer model = family.build(new Parts(text, checkpoint, kernels, arena));
+        Transformer model = family.build(new Parts(text, checkpoint, kernels, arena, weights));
         ConfigCheck.requireUnderstood(text);
         Predicate<String> ignorable = BUFFERS.asMatchPredicate()
                 .or(name -> text.booleanOr("tie_word_embeddings", true) && name.endsWith("lm_head.weight"))

@@ -24,7 +24,15 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /** What families build from: the configuration, the checkpoint, and the layers made of its tensors. */
-record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena) {
+record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena, Weights weights) {
+    /** What may happen to the weights. */
+    enum Weights {
+        /** Nothing: what is derived from them stays right. */
+        FIXED,
+        /** Their owner may change them. */
+        CHANGING
+    }
+
     /** Whether a linear map has a bias. */
     enum Bias {
         PRESENT,
@@ -52,12 +60,16 @@ record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena)
 
     /** {@code name.weight} [out,in] and {@code name.bias} [out]. */
     Linear linear(String name, int in, int out, Bias bias) {
-        return new Linear(tensor(name + ".weight", out, in), Linear.Layout.OUT_IN, bias(name, out, bias));
+        return ready(new Linear(tensor(name + ".weight", out, in), Linear.Layout.OUT_IN, bias(name, out, bias)));
     }
 
     /** {@code name.weight} [in,out], as GPT-2's Conv1D stores it, and {@code name.bias} [out]. */
     Linear conv1d(String name, int in, int out) {
-        return new Linear(tensor(name + ".weight", in, out), Linear.Layout.IN_OUT, bias(name, out, Bias.PRESENT));
+        return ready(new Linear(tensor(name + ".weight", in, out), Linear.Layout.IN_OUT, bias(name, out, Bias.PRESENT)));
+    }
+
+    private Linear ready(Linear map) {
+        return weights == Weights.FIXED ? map.fixed(kernels, arena) : map;
     }
 
     private Optional<Tensor> bias(String name, int out, Bias bias) {

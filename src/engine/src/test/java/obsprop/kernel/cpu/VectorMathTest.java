@@ -66,10 +66,10 @@ final class VectorMathTest {
 
     /** A function over strips: from x to y with scratch e. */
     private interface Strip {
-        void apply(MemorySegment x, MemorySegment y, MemorySegment e, long bytes);
+        void apply(MemorySegment x, MemorySegment y, MemorySegment e, int bytes);
     }
 
-    private static void exp(MemorySegment x, MemorySegment y, MemorySegment e, long bytes) {
+    private static void exp(MemorySegment x, MemorySegment y, MemorySegment e, int bytes) {
         VectorMath.exp(x, 0, y, 0, bytes);
     }
 
@@ -83,7 +83,7 @@ final class VectorMathTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment x = arena.allocateFrom(Lanes.FLOAT, lanes);
             MemorySegment y = arena.allocate(x.byteSize());
-            f.apply(x, y, arena.allocate(x.byteSize()), x.byteSize());
+            f.apply(x, y, arena.allocate(x.byteSize()), (int) x.byteSize());
             return y.toArray(Lanes.FLOAT);
         }
     }

@@ -1,0 +1,37 @@
+package obsprop.kernel.cpu;
+
+import static obsprop.kernel.cpu.Lanes.BYTES;
+import static obsprop.kernel.cpu.Lanes.F;
+import static obsprop.kernel.cpu.Lanes.N;
+import static obsprop.kernel.cpu.Lanes.ORDER;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorShuffle;
+
+/** Puts even and odd elements together again that widening BF16 by pairs parted. */
+final class Pairs {
+    private static final VectorShuffle<Float> LOW = VectorShuffle.fromOp(F, lane -> lane / 2);
+    private static final VectorShuffle<Float> HIGH = VectorShuffle.fromOp(F, lane -> N / 2 + lane / 2);
+    private static final VectorMask<Float> ODD = VectorMask.fromLong(F, 0xAAAAAAAAAAAAAAAAL);
+
+    private Pairs() {}
+
+    /** {@code C (+)= tile} for a tile that has of every 2N columns first the even ones. */
+    static void write(MemorySegment tile, int rows, MemorySegment c, long cAt, long cRow, boolean add) {
+        for (int i = 0; i < 2 * rows; i++) {
+            FloatVector even = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i, ORDER);
+            FloatVector odd = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i + BYTES, ORDER);
+            FloatVector low = even.rearrange(LOW).blend(odd.rearrange(LOW), ODD);
+            FloatVector high = even.rearrange(HIGH).blend(odd.rearrange(HIGH), ODD);
+            long at = cAt + i / 2 * cRow + 2L * BYTES * (i & 1);
+            if (add) {
+                low = low.add(FloatVector.fromMemorySegment(F, c, at, ORDER));
+                high = high.add(FloatVector.fromMemorySegment(F, c, at + BYTES, ORDER));
+            }
+            low.intoMemorySegment(c, at, ORDER);
+            high.intoMemorySegment(c, at + BYTES, ORDER);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+package obsprop.kernel.cpu;
+
+import static obsprop.kernel.cpu.Lanes.BYTES;
+import static obsprop.kernel.cpu.Lanes.F;
+import static obsprop.kernel.cpu.Lanes.N;
+import static obsprop.kernel.cpu.Lanes.ORDER;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import obsprop.kernel.AttentionRule;
+import obsprop.kernel.cpu.Scratch.Slot;
+import obsprop.tensor.Tensor;
+
+/**
+ * {@link Attention} within prompts whose keys fit into one vector: a row of scores is a vector, and the small products are
+ * done where the operands lie instead of packing them for tiles. Each step is taken for all heads before the next, so that
+ * the processor has independent work. The prompt's length and the heads' width alone decide that it goes this way.
+ */
+final class ShortAttention {
+    private final Attention job;
+
+    ShortAttention(Attention job) {
+        this.job = job;
+    }
+
+    /** Whether prompt {@code b} goes this way. */
+    boolean takes(int b) {
+        return job.segments.length(b) <= N && job.q.size(2) % N == 0 && !job.spec.capped();
+    }
+
+    private int heads() {
+        return job.q.size(1);
+    }
+
+    private int group(int head) {
+        return head / (job.q.size(1) / job.k.size(1));
+    }
+
+    private static long at(Tensor x, long row, int head) {
+        return 4 * (row * x.stride(0) + head * x.stride(1));
+    }
+
+    // ---- forward
+
+    /** All heads of prompt {@code b}. */
+    void forward(Scratch scratch, int b) {
+        int start = job.segments.start(b);
+        int length = job.segments.length(b);
+        int rows = heads() * length;
+        MemorySegment scores = scratch.floats(Slot.SCORES, (long) N * (rows + 3));
+        MemorySegment tops = scratch.floats(Slot.ROW, rows);
+        rowsTimesRows(scratch, job.q, start, job.k, start, length, scores);
+        mask(scores, length);
+        fromTops(scores, tops, rows);
+        VectorMath.exp(scores, 0, scores, 0, BYTES * rows);
+        normalise(scores, tops, rows);
+        for (int head = 0; head < heads(); head++) {
+            long from = (long) BYTES * length * head;
+            combine(scores, from, BYTES, 4, length, job.v, start, group(head), job.z, start, head, false);
+            for (int t = 0; t < length; t++) {
+                long lseAt = 4 * ((start + t) * job.lse.stride(0) + head);
+                Lanes.set(job.lse.segment(), lseAt, Lanes.get(tops, 4L * (length * head + t)));
+            }
+        }
+    }
+
+    /** Scales the scores of all heads; -infinity where masked. */
+    private void mask(MemorySegment scores, int length) {
+        float scale = (float) job.spec.scale();
+        int heads = heads();
+        for (int t = 0; t < length; t++) {
+            VectorMask<Float> seen = VectorMask.fromLong(F, (2L << t) - (1L << job.spec.firstKey(t)));
+            for (int head = 0; head < heads; head++) {
+                long at = (long) BYTES * (length * head + t);
+                FloatVector s = Lanes.load(scores, at).mul(scale);
+                Lanes.store(FloatVector.broadcast(F, Float.NEGATIVE_INFINITY).blend(s, seen), scores, at);
+            }
+        }
+    }
+
+    /** Subtracts each row's largest score, kept in {@code tops}. */
+    private static void fromTops(MemorySegment scores, MemorySegment tops, int rows) {
+        for (int r = 0; r < rows; r++) {
+            FloatVector s = Lanes.load(scores, (long) BYTES * r);
+            float top = s.reduceLanes(VectorOperators.MAX);
+            Lanes.set(tops, 4L * r, top);
+            Lanes.store(s.sub(top), scores, (long) BYTES * r);
+        }
+    }
+
+    /** Exponentials to probabilities; {@code tops} becomes the log of the sum of exp(score). */
+    private static void normalise(MemorySegment scores, MemorySegment tops, int rows) {
+        for (int r = 0; r < rows; r++) {
+            float sum = Lanes.sum(scores, (long) BYTES * r);
+            Lanes.store(Lanes.load(scores, (long) BYTES * r).mul(1 / sum), scores, (long) BYTES * r);
+            Lanes.set(tops, 4L * r, (float) (Lanes.get(tops, 4L * r) + Math.log(sum)));
+        }
+    }
+
+    /** {@code out[h][t][j] = x[t, h] . y[j, group(h)]}, a vector for each t, zero from {@code length} on. */
+    private void rowsTimesRows(Scratch scratch, Tensor x, long xRow, Tensor y, long yRow, int length, MemorySegment out) {
+        int depth = x.size(2);
+        int groups = y.size(1);
+        MemorySegment turned = scratch.floats(Slot.PACK, (long) groups * depth * N);
+        Copies.zeroRow(turned, 0, groups * depth * N);
+        // Heads that lie together are turned as one.
+        int run = y.stride(1) == depth ? groups * depth : depth;
+        for (int first = 0; first < groups * depth; first += run) {
+            for (int j = 0; j < length; j++) {
+                turn(y.segment(), at(y, yRow + j, first / depth), turned, (long) BYTES * first + 4L * j, run);
+            }
+        }
+        for (int head = 0; head < heads(); head++) {
+            multiply(x.segment(), at(x, xRow, head), 4 * x.stride(0), length, depth,
+                    turned, (long) BYTES * depth * group(head), out, (long) BYTES * length * head);
+        }
+    }
+
+    /** {@code out[t] = sum_i x[t, i] turned[i]}, vectors one after the other; four rows at a time, the last one repeated. */
+    private static void multiply(
+            MemorySegment x, long xAt, long xRow, int rows, int depth, MemorySegment turned, long turnedAt,
+            MemorySegment out, long outAt) {
+        for (int t = 0; t < rows; t += 4) {
+            long x0 = xAt + t * xRow;
+            long x1 = xAt + Math.min(t + 1, rows - 1) * xRow;
+            long x2 = xAt + Math.min(t + 2, rows - 1) * xRow;
+            long x3 = xAt + Math.min(t + 3, rows - 1) * xRow;
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            for (int i = 0; i < depth; i++) {
+                FloatVector v = FloatVector.fromMemorySegment(F, turned, turnedAt + (long) BYTES * i, ORDER);
+                a0 = v.fma(FloatVector.broadcast(F, Lanes.get(x, x0 + 4L * i)), a0);
+                a1 = v.fma(FloatVector.broadcast(F, Lanes.get(x, x1 + 4L * i)), a1);
+                a2 = v.fma(FloatVector.broadcast(F, Lanes.get(x, x2 + 4L * i)), a2);
+                a3 = v.fma(FloatVector.broadcast(F, Lanes.get(x, x3 + 4L * i)), a3);
+            }
+            // Rows that are not there go where the next head's, or nothing, will be.
+            long at = outAt + (long) BYTES * t;
+            a0.intoMemorySegment(out, at, ORDER);
+            a1.intoMemorySegment(out, at + BYTES, ORDER);
+            a2.intoMemorySegment(out, at + 2 * BYTES, ORDER);
+            a3.intoMemorySegment(out, at + 3 * BYTES, ORDER);
+        }
+    }
+
+    /** Floats of a row, each to another vector. */
+    private static void turn(MemorySegment from, long fromAt, MemorySegment to, long toAt, int n) {
+        for (int i = 0; i < n; i++) {
+            Lanes.set(to, toAt + (long) BYTES * i, Lanes.get(from, fromAt + 4L * i));
+        }
+    }
+
+    // ---- VJP
+
+    /** All heads of prompt {@code b}. */
+    void backward(Scratch scratch, int b, int firstCotangent, int lastCotangent) {
+        int start = job.segments.start(b);
+        int length = job.segments.length(b);
+        MemorySegment weights = scratch.floats(Slot.SCORES, (long) N * (heads() * length + 3));
+        rowsTimesRows(scratch, job.q, start, job.k, start, length, weights);
+        mask(weights, length);
+        toPattern(weights, start, length);
+        for (int c = firstCotangent; c < lastCotangent; c++) {
+            long row = (long) c * job.segments.rows() + start;
+            boolean exact = job.rule == AttentionRule.EXACT;
+            MemorySegment ds = exact ? scoreCotangents(scratch, weights, row, start, length) : weights;
+            for (int head = 0; head < heads(); head++) {
+                long at = (long) BYTES * length * head;
+                int group = group(head);
+                // The first head of a group overwrites what the others add to.
+                boolean add = head > 0 && group(head - 1) == group;
+                combine(weights, at, 4, BYTES, length, job.dz, row, head, job.out.dv(), row, group, add);
+                if (exact) {
+                    combine(ds, at, BYTES, 4, length, job.k, start, group, job.out.dq(), row, head, false);
+                    combine(ds, at, 4, BYTES, length, job.q, start, head, job.out.dk(), row, group, add);
+                }
+            }
+        }
+    }
+
+    /** Scores to {@code exp(s - lse)}. */
+    private void toPattern(MemorySegment scores, int start, int length) {
+        for (int head = 0; head < heads(); head++) {
+            for (int t = 0; t < length; t++) {
+                float log = Lanes.get(job.lse.segment(), 4 * ((start + t) * job.lse.stride(0) + head));
+                long at = (long) BYTES * (length * head + t);
+                Lanes.store(Lanes.load(scores, at).sub(log), scores, at);
+            }
+        }
+        VectorMath.exp(scores, 0, scores, 0, BYTES * heads() * length);
+    }
+
+    /** {@code ds = scale * A * (dA - sum A dA)} with {@code dA[t, j] = dz[t] . v[j]}. */
+    private MemorySegment scoreCotangents(Scratch scratch, MemorySegment weights, long row, int start, int length) {
+        int rows = heads() * length;
+        MemorySegment ds = scratch.floats(Slot.COTANGENTS, (long) N * (rows + 3));
+        MemorySegment products = scratch.floats(Slot.FACTORS, (long) N * rows);
+        rowsTimesRows(scratch, job.dz, row, job.v, start, length, ds);
+        float scale = (float) job.spec.scale();
+        for (int r = 0; r < rows; r++) {
+            long at = (long) BYTES * r;
+            Lanes.store(Lanes.load(weights, at).mul(Lanes.load(ds, at)), products, at);
+        }
+        for (int r = 0; r < rows; r++) {
+            long at = (long) BYTES * r;
+            float mean = Lanes.sum(products, at);
+            Lanes.store(Lanes.load(ds, at).sub(mean).mul(Lanes.load(weights, at)).mul(scale), ds, at);
+        }
+        return ds;
+    }
+
+    // ---- products
+
+    /** {@code y[r] (+)= sum_i factors[r, i] x[i]} for one head's rows of x and y; steps of factors count bytes. */
+    private static void combine(
+            MemorySegment factors, long factorsAt, long rowStep, long step, int length,
+            Tensor x, long xRow, int xHead, Tensor y, long yRow, int yHead, boolean add) {
+        for (int d = 0; d < y.size(2); d += N) {
+            long from = at(x, xRow, xHead) + 4L * d;
+            long to = at(y, yRow, yHead) + 4L * d;
+            for (int r = 0; r < length; r++) {
+                long yAt = to + 4 * r * y.stride(0);
+                FloatVector sum = add ? Lanes.load(y.segment(), yAt) : FloatVector.zero(F);
+                for (int i = 0; i < length; i++) {
+                    float factor = Lanes.get(factors, factorsAt + r * rowStep + i * step);
+                    sum = Lanes.load(x.segment(), from + 4 * i * x.stride(0)).fma(FloatVector.broadcast(F, factor), sum);
+                }
+                Lanes.store(sum, y.segment(), yAt);
+            }
+        }
+    }
+}

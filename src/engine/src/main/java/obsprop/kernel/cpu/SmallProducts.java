@@ -1,0 +1,137 @@
+package obsprop.kernel.cpu;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import obsprop.kernel.cpu.Scratch.Slot;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+
+/**
+ * {@code c (+)= a b} where the weight b is small enough for the caches: nothing of it is packed or widened beforehand, as few
+ * tokens would not pay for it. F32 and BF16 are read where they lie; other types and ragged edges go through a copy.
+ *
+ * <p>The weight's shape alone decides that a product goes this way, never the number of rows: a row's result must not
+ * depend on the rows beside it. Sums run in the order of k, in blocks of {@link Blocks#DEPTH}, like the other ways'.
+ */
+final class SmallProducts {
+    /** Elements of the largest weight. In BF16 it takes half of an L2 of 1 MiB. */
+    private static final long LARGEST = 1 << 18;
+    /** Multiply-adds, some ten microseconds, below which a hand-off to other threads costs more than it saves. */
+    private static final long SMALL = 1_000_000;
+    /** Rows of a in a chunk: a strip of the weight is read from L2 that often. */
+    private static final int BLOCK_ROWS = 32;
+
+    private final Workers.Task task = this::chunk;
+    private final Matrix a;
+    private final Matrix b;
+    private final Matrix c;
+    private int m;
+    private int n;
+    private int k;
+    private boolean add;
+    private int columns;
+
+    /** Operands: a [m,k] in F32, b [k,n], c [m,n], all with unit column stride. */
+    SmallProducts(Matrix a, Matrix b, Matrix c) {
+        this.a = a;
+        this.b = b;
+        this.c = c;
+    }
+
+    /** Whether a weight of n k elements goes this way. */
+    static boolean takes(long n, long k) {
+        return n > 0 && k > 0 && n * k <= LARGEST;
+    }
+
+    /** A transposed copy of a weight that goes this way, in its type. */
+    static Tensor transposed(Arena arena, Tensor weight) {
+        int rows = weight.size(0);
+        int cols = weight.size(1);
+        Tensor to = Tensor.allocate(arena, weight.dtype(), cols, rows);
+        if (weight.dtype().bytes() == 4) {
+            // Through arrays: this runs once, mostly in the interpreter.
+            int[] from = new int[rows * cols];
+            int[] turned = new int[rows * cols];
+            MemorySegment.copy(weight.segment(), ValueLayout.JAVA_INT_UNALIGNED, 0, from, 0, from.length);
+            for (int i = 0, at = 0; i < rows; i++) {
+                for (int j = 0; j < cols; j++) {
+                    turned[j * rows + i] = from[at++];
+                }
+            }
+            MemorySegment.copy(turned, 0, to.segment(), ValueLayout.JAVA_INT_UNALIGNED, 0, turned.length);
+        } else {
+            short[] from = new short[rows * cols];
+            short[] turned = new short[rows * cols];
+            MemorySegment.copy(weight.segment(), Lanes.SHORT, 0, from, 0, from.length);
+            for (int i = 0, at = 0; i < rows; i++) {
+                for (int j = 0; j < cols; j++) {
+                    turned[j * rows + i] = from[at++];
+                }
+            }
+            MemorySegment.copy(turned, 0, to.segment(), Lanes.SHORT, 0, turned.length);
+        }
+        return to;
+    }
+
+    void run(Workers workers, int rows, int cols, int depth, boolean accumulate) {
+        m = rows;
+        n = cols;
+        k = depth;
+        add = accumulate;
+        boolean inline = (long) m * n * k <= SMALL || workers.threads() == 1;
+        columns = inline ? n : Gemm.share(n, SmallTiles.COLUMNS, workers);
+        int chunks = Gemm.ceil(m, BLOCK_ROWS) * Gemm.ceil(n, columns);
+        if (inline) {
+            workers.runInline(task, chunks);
+        } else {
+            workers.run(task, chunks);
+        }
+    }
+
+    private void chunk(int chunk, Scratch scratch) {
+        int across = Gemm.ceil(n, columns);
+        int row = chunk / across * BLOCK_ROWS;
+        int col = chunk % across * columns;
+        int rows = Math.min(BLOCK_ROWS, m - row);
+        int end = Math.min(n, col + columns);
+        for (int j = col; j < end; j += SmallTiles.COLUMNS) {
+            for (int depth = 0; depth < k; depth += Blocks.DEPTH) {
+                strip(scratch, row, rows, j, Math.min(SmallTiles.COLUMNS, end - j), depth);
+            }
+        }
+    }
+
+    /** One block of k for a strip of columns no wider than a tile. */
+    private void strip(Scratch scratch, int row, int rows, int col, int cols, int depth) {
+        int deep = Math.min(Blocks.DEPTH, k - depth);
+        Matrix d = scratch.a.set(a).at(row, depth);
+        Matrix w = scratch.b.set(b).at(depth, col);
+        boolean whole = cols == SmallTiles.COLUMNS;
+        boolean pairs = whole && b.type == DType.BF16;
+        if (!pairs && !(whole && b.type == DType.F32)) {
+            widen(scratch, w, deep, cols);
+        }
+        MemorySegment tile = scratch.floats(Slot.TILE, SmallTiles.SIZE);
+        for (int t = 0; t < rows; t += SmallTiles.ROWS) {
+            int some = Math.min(SmallTiles.ROWS, rows - t);
+            long to = c.bytes(row + t, col);
+            if (pairs) {
+                SmallTiles.sumsBf16(d.segment, d.bytes(t, 0), 4 * d.row, some, w.segment, w.bytes(0, 0), 2 * w.row, deep, tile);
+                Pairs.write(tile, some, c.segment, to, 4 * c.row, add || depth > 0);
+            } else {
+                SmallTiles.sums(d.segment, d.bytes(t, 0), 4 * d.row, some, w.segment, w.bytes(0, 0), 4 * w.row, deep, tile);
+                Tiles.write(tile, 4L * SmallTiles.COLUMNS, some, cols, c.segment, to, 4 * c.row, add || depth > 0);
+            }
+        }
+    }
+
+    /** Turns a view of a strip into one of an F32 copy as wide as a tile; what lies beyond is not looked at. */
+    private static void widen(Scratch scratch, Matrix w, int deep, int cols) {
+        MemorySegment copy = scratch.floats(Slot.WIDENED, (long) Blocks.DEPTH * SmallTiles.COLUMNS);
+        for (int i = 0; i < deep; i++) {
+            Convert.widen(w.segment, w.bytes(i, 0), w.type, copy, 4L * SmallTiles.COLUMNS * i, cols);
+        }
+        w.set(copy, 0, SmallTiles.COLUMNS, 1);
+    }
+}
