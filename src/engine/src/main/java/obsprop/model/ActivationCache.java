@@ -25,6 +25,7 @@ public final class ActivationCache implements AutoCloseable {
     private final Tensor discarded;
     private final int[] tokenIds;
     private int recomputed = -1;
+    private int ran = -1;
 
     ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer) {
         this.model = model;
@@ -68,6 +69,7 @@ public final class ActivationCache implements AutoCloseable {
         listener.at(0, Point.INPUT, slot(0));
         for (int l = 0; l < stopLayer; l++) {
             model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
+            ran = l;
             if (model.block(l).hasMiddle()) {
                 listener.at(l, Point.MIDDLE, stateSlot(l).middle());
             }
@@ -116,10 +118,11 @@ public final class ActivationCache implements AutoCloseable {
 
     /**
      * The inside of block {@code layer}: kept, or recomputed from the residual stream that enters it. A recomputed state
-     * is valid until the next call.
+     * is valid until the next call. Where only the last is kept, that is the block that ran last: a listener can look into
+     * each.
      */
     public Block.State state(int layer) {
-        if (keep == Keep.LAST || layer < 0 || layer >= stopLayer) {
+        if (layer < 0 || layer >= stopLayer || keep == Keep.LAST && layer != ran) {
             throw new IllegalArgumentException("the inside of block " + layer + " was not kept: the pass kept " + keep
                     + " and stopped at layer " + stopLayer);
         }
