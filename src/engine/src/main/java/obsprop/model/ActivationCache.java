@@ -18,6 +18,7 @@ public final class ActivationCache implements AutoCloseable {
     private final Segments segments;
     private final Keep keep;
     private final int stopLayer;
+    private final Point stopPoint;
     private final Arena arena = Arena.ofShared();
     private final List<Tensor> residuals = new ArrayList<>();
     private final List<Block.State> states = new ArrayList<>();
@@ -27,11 +28,12 @@ public final class ActivationCache implements AutoCloseable {
     private int recomputed = -1;
     private int ran = -1;
 
-    ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer) {
+    ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer, Point stopPoint) {
         this.model = model;
         this.segments = segments;
         this.keep = keep;
         this.stopLayer = stopLayer;
+        this.stopPoint = stopPoint;
         tokenIds = new int[segments.rows()];
         Kernels kernels = model.kernels();
         int n = segments.rows();
@@ -42,7 +44,8 @@ public final class ActivationCache implements AutoCloseable {
             for (int i = 0; i < distinct; i++) {
                 residuals.add(kernels.allocate(arena, n, d));
             }
-            int kept = keep == Keep.EVERYTHING ? stopLayer : Math.min(1, stopLayer);
+            int run = stopPoint == Point.MIDDLE ? stopLayer + 1 : stopLayer;
+            int kept = keep == Keep.EVERYTHING ? run : Math.min(1, run);
             for (int i = 0; i < kept; i++) {
                 states.add(model.block(i).allocate(kernels, arena, n, scratch));
             }
@@ -60,7 +63,7 @@ public final class ActivationCache implements AutoCloseable {
         void at(int layer, Point point, Tensor x);
     }
 
-    /** Embeds the tokens and runs the blocks up to the stop layer. */
+    /** Embeds the tokens and runs the blocks up to where the pass stops. */
     void fill(int[] tokens, Listener listener) {
         System.arraycopy(tokens, 0, tokenIds, 0, tokenIds.length);
         recomputed = -1;
@@ -74,6 +77,11 @@ public final class ActivationCache implements AutoCloseable {
                 listener.at(l, Point.MIDDLE, stateSlot(l).middle());
             }
             listener.at(l + 1, Point.INPUT, slot(l + 1));
+        }
+        if (stopPoint == Point.MIDDLE) {
+            Block.State half = stateSlot(stopLayer);
+            model.block(stopLayer).forwardToMiddle(kernels, slot(stopLayer), segments, half, scratch);
+            listener.at(stopLayer, Point.MIDDLE, half.middle());
         }
     }
 
@@ -102,7 +110,7 @@ public final class ActivationCache implements AutoCloseable {
         return keep;
     }
 
-    /** Number of blocks that were run; {@code residual(stopLayer())} is the deepest residual stream. */
+    /** Number of blocks that were run to their end; {@code residual(stopLayer())} is the deepest residual stream. */
     public int stopLayer() {
         return stopLayer;
     }
