@@ -1,6 +1,5 @@
 package obsprop.bench;
 
-import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -10,7 +9,6 @@ import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
 import obsprop.model.family.ModelLoader;
 import obsprop.model.layer.Attention;
-import obsprop.propagation.HeadFeatures;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -37,6 +35,9 @@ import org.openjdk.jmh.annotations.Warmup;
 public class DataFreeHeads {
     static final int WARMUP = 3;
 
+    @Param({"obsprop"})
+    public String engine;
+
     @Param({"model"})
     public String model;
 
@@ -46,32 +47,30 @@ public class DataFreeHeads {
     @Param({"2"})
     public int workers;
 
-    private final Arena arena = Arena.ofShared();
     private CpuKernels kernels;
     private Transformer transformer;
-    private HeadFeatures heads;
-    private Tensor y;
-    private Tensor features;
+    private HeadPuller puller;
+    private float[] y;
     private Meter meter;
 
     @Setup(Level.Trial)
     public void prepare() {
         kernels = CpuKernels.create(workers, PlainMemory::of);
         transformer = ModelLoader.open(Path.of(model), kernels);
-        heads = new HeadFeatures(transformer, observables);
         ModelConfig config = transformer.config();
-        y = Tensor.allocate(arena, DType.F32, observables, config.dModel());
+        y = new float[observables * config.dModel()];
         Random random = new Random(2);
-        for (long i = 0; i < y.elements(); i++) {
-            y.write(i, random.nextDouble() - 0.5);
+        for (int i = 0; i < y.length; i++) {
+            y[i] = random.nextFloat() - 0.5f;
         }
-        features = Tensor.allocate(arena, DType.F32, observables, config.nHeads(), config.dModel());
-        all();
+        puller = Engine.named(HeadPuller.class, engine);
+        puller.prepare(transformer, workers, y);
+        puller.run();
         proveAgreement();
         double weights = 2.0 * config.nLayers() * config.dModel() * config.nHeads() * config.dHead();
         DType type = transformer.block(0).attention().output().weight().dtype();
         meter = new Meter(
-                config.nLayers() * config.nHeads() + " head features, " + observables + " observables, " + type,
+                config.nLayers() * config.nHeads() + " head features, " + observables + " observables, " + type + ", " + engine,
                 2.0 * observables * weights, type.bytes() * weights, workers);
     }
 
@@ -86,11 +85,11 @@ public class DataFreeHeads {
         for (int i = 0; i < config.dHead(); i++) {
             double mixed = 0;
             for (int j = 0; j < config.dModel(); j++) {
-                mixed += y.get(0, j) * output.get(j, head * config.dHead() + i);
+                mixed += y[j] * output.get(j, head * config.dHead() + i);
             }
             sum += mixed * value.get(i, 0);
         }
-        double got = features.get(0, head, 0);
+        double got = puller.element(head, 0);
         if (!(Math.abs(got - sum) <= 1e-4 * Math.max(1, Math.abs(sum)))) {
             throw new IllegalStateException("a feature is " + got + " where " + sum + " is right");
         }
@@ -110,21 +109,14 @@ public class DataFreeHeads {
     public void finish() {
         meter.forgetWarmup(WARMUP);
         meter.close();
-        heads.close();
+        puller.close();
         transformer.close();
         kernels.close();
-        arena.close();
     }
 
     @Benchmark
     public void features() {
         meter.call();
-        all();
-    }
-
-    private void all() {
-        for (int layer = 0; layer < transformer.config().nLayers(); layer++) {
-            heads.layer(layer, y, features);
-        }
+        puller.run();
     }
 }

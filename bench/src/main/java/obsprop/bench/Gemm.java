@@ -41,10 +41,16 @@ public class Gemm {
         ATTENTION_128(128, 2048, 2048),
         /** first layer of the MLP, 128 tokens. */
         MLP_IN_128(128, 8192, 2048),
+        /** second layer of the MLP, 128 tokens. */
+        MLP_OUT_128(128, 2048, 8192),
         /** q, k, v, out projection, 64 tokens. */
         ATTENTION_64(64, 2048, 2048),
         /** q, k, v, out projection, 16 tokens: bound by memory. */
         ATTENTION_16(16, 2048, 2048),
+        /** first layer of the MLP, 16 tokens. */
+        MLP_IN_16(16, 8192, 2048),
+        /** second layer of the MLP, 16 tokens. */
+        MLP_OUT_16(16, 2048, 8192),
         /** one token. */
         ATTENTION_1(1, 2048, 2048),
         /** the square that everybody quotes. */
@@ -81,7 +87,7 @@ public class Gemm {
         float[] x = random(random, shape.tokens * shape.in);
         float[] weight = random(random, shape.out * shape.in);
         copies = (int) Math.max(2, AT_LEAST / (4L * weight.length));
-        multiplier = Multiplier.named(engine);
+        multiplier = Engine.named(Multiplier.class, engine);
         multiplier.prepare(workers, x, weight, copies, shape.tokens, shape.out, shape.in);
         proveAgreement(x, weight);
         String method = parameters.getBenchmark().substring(parameters.getBenchmark().lastIndexOf('.') + 1);

@@ -59,11 +59,16 @@ final class Meter implements AutoCloseable {
         ofBandwidth.add(100 * bytes / each * 1e-9 / bandwidth);
     }
 
+    /** Seconds of a call, the median of the iterations. */
+    double medianSeconds() {
+        return median(seconds);
+    }
+
     /** Prints the summary: medians of the measured iterations. */
     @Override
     public void close() {
         limits.close();
-        double each = median(seconds);
+        double each = medianSeconds();
         System.out.printf(
                 "%n%s: %.3f ms, %.1f GFLOP/s, %.0f %% of FMA peak %.0f; %.1f GB/s of weights, %.0f %% of %.1f%n",
                 what, each * 1e3, flops / each * 1e-9, median(ofPeak), median(peaks), bytes / each * 1e-9,

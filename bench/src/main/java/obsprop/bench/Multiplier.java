@@ -1,12 +1,7 @@
 package obsprop.bench;
 
-import java.util.ServiceLoader;
-
-/** One library's matrix product with a weight; found by its name through {@link ServiceLoader}. */
-public interface Multiplier extends AutoCloseable {
-    /** The name for {@code -p engine=}. */
-    String name();
-
+/** One library's matrix product with a weight. */
+public interface Multiplier extends Engine {
     /**
      * Takes operands over into whatever form the library likes.
      *
@@ -25,17 +20,4 @@ public interface Multiplier extends AutoCloseable {
 
     /** The last result of {@link #backward}, [tokens,in]. */
     float[] dx();
-
-    @Override
-    void close();
-
-    /** @throws IllegalArgumentException if there is none of that name, with the remedy */
-    static Multiplier named(String name) {
-        for (Multiplier multiplier : ServiceLoader.load(Multiplier.class)) {
-            if (multiplier.name().equals(name)) {
-                return multiplier;
-            }
-        }
-        throw new IllegalArgumentException("no engine " + name + ": build with -Ppeers for openblas and libtorch");
-    }
 }

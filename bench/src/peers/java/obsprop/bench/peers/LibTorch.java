@@ -7,9 +7,9 @@ import java.util.ArrayList;
 import java.util.List;
 import obsprop.bench.Multiplier;
 
-/** libtorch by DJL; {@code OMP_NUM_THREADS} sets its threads. Results are freed at once, as its allocator likes. */
+/** libtorch by DJL. Results are freed at once, as its allocator likes. */
 public final class LibTorch implements Multiplier {
-    private final NDManager manager = NDManager.newBaseManager(ai.djl.Device.cpu(), "PyTorch");
+    private NDManager manager;
     private final List<NDArray> weights = new ArrayList<>();
     private final List<NDArray> transposed = new ArrayList<>();
     private NDArray x;
@@ -23,11 +23,12 @@ public final class LibTorch implements Multiplier {
 
     @Override
     public void prepare(int threads, float[] input, float[] weight, int copies, int tokens, int out, int in) {
-        x = manager.create(input, new Shape(tokens, in));
+        manager = Torch.open(threads);
+        x = Torch.copy(manager, input, new Shape(tokens, in));
         y = manager.zeros(new Shape(tokens, out));
         dx = manager.zeros(new Shape(tokens, in));
         for (int i = 0; i < copies; i++) {
-            NDArray w = manager.create(weight, new Shape(out, in));
+            NDArray w = Torch.copy(manager, weight, new Shape(out, in));
             weights.add(w);
             transposed.add(w.transpose());
         }

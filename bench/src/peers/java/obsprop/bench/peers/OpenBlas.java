@@ -11,8 +11,8 @@ import java.util.List;
 import obsprop.bench.Multiplier;
 import org.bytedeco.javacpp.FloatPointer;
 
-/** OpenBLAS by the JavaCPP presets; {@code OPENBLAS_CORETYPE=SKYLAKEX} makes it take its AVX-512 kernels. */
-public final class OpenBlas implements Multiplier {
+/** OpenBLAS by the JavaCPP presets, with the kernels that it chooses for this processor. */
+public class OpenBlas implements Multiplier {
     private final List<FloatPointer> weights = new ArrayList<>();
     private FloatPointer x;
     private FloatPointer y;
@@ -20,6 +20,20 @@ public final class OpenBlas implements Multiplier {
     private int tokens;
     private int out;
     private int in;
+
+    /** With its AVX-512 kernels, whatever the processor: it does not choose them on every one that has AVX-512. */
+    public static final class Avx512 extends OpenBlas {
+        @Override
+        public String name() {
+            return "openblas-avx512";
+        }
+
+        @Override
+        public void prepare(int threads, float[] input, float[] weight, int copies, int rows, int outputs, int inputs) {
+            Environment.set("OPENBLAS_CORETYPE", "SKYLAKEX");
+            super.prepare(threads, input, weight, copies, rows, outputs, inputs);
+        }
+    }
 
     @Override
     public String name() {

@@ -18,6 +18,7 @@ public final class ActivationCache implements AutoCloseable {
     private final Segments segments;
     private final Keep keep;
     private final int stopLayer;
+    private final Point stopPoint;
     private final Arena arena = Arena.ofShared();
     private final List<Tensor> residuals = new ArrayList<>();
     private final List<Block.State> states = new ArrayList<>();
@@ -25,12 +26,14 @@ public final class ActivationCache implements AutoCloseable {
     private final Tensor discarded;
     private final int[] tokenIds;
     private int recomputed = -1;
+    private int ran = -1;
 
-    ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer) {
+    ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer, Point stopPoint) {
         this.model = model;
         this.segments = segments;
         this.keep = keep;
         this.stopLayer = stopLayer;
+        this.stopPoint = stopPoint;
         tokenIds = new int[segments.rows()];
         Kernels kernels = model.kernels();
         int n = segments.rows();
@@ -41,7 +44,8 @@ public final class ActivationCache implements AutoCloseable {
             for (int i = 0; i < distinct; i++) {
                 residuals.add(kernels.allocate(arena, n, d));
             }
-            int kept = keep == Keep.EVERYTHING ? stopLayer : Math.min(1, stopLayer);
+            int run = stopPoint == Point.MIDDLE ? stopLayer + 1 : stopLayer;
+            int kept = keep == Keep.EVERYTHING ? run : Math.min(1, run);
             for (int i = 0; i < kept; i++) {
                 states.add(model.block(i).allocate(kernels, arena, n, scratch));
             }
@@ -59,7 +63,7 @@ public final class ActivationCache implements AutoCloseable {
         void at(int layer, Point point, Tensor x);
     }
 
-    /** Embeds the tokens and runs the blocks up to the stop layer. */
+    /** Embeds the tokens and runs the blocks up to where the pass stops. */
     void fill(int[] tokens, Listener listener) {
         System.arraycopy(tokens, 0, tokenIds, 0, tokenIds.length);
         recomputed = -1;
@@ -68,10 +72,16 @@ public final class ActivationCache implements AutoCloseable {
         listener.at(0, Point.INPUT, slot(0));
         for (int l = 0; l < stopLayer; l++) {
             model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
+            ran = l;
             if (model.block(l).hasMiddle()) {
                 listener.at(l, Point.MIDDLE, stateSlot(l).middle());
             }
             listener.at(l + 1, Point.INPUT, slot(l + 1));
+        }
+        if (stopPoint == Point.MIDDLE) {
+            Block.State half = stateSlot(stopLayer);
+            model.block(stopLayer).forwardToMiddle(kernels, slot(stopLayer), segments, half, scratch);
+            listener.at(stopLayer, Point.MIDDLE, half.middle());
         }
     }
 
@@ -100,7 +110,7 @@ public final class ActivationCache implements AutoCloseable {
         return keep;
     }
 
-    /** Number of blocks that were run; {@code residual(stopLayer())} is the deepest residual stream. */
+    /** Number of blocks that were run to their end; {@code residual(stopLayer())} is the deepest residual stream. */
     public int stopLayer() {
         return stopLayer;
     }
@@ -116,10 +126,11 @@ public final class ActivationCache implements AutoCloseable {
 
     /**
      * The inside of block {@code layer}: kept, or recomputed from the residual stream that enters it. A recomputed state
-     * is valid until the next call.
+     * is valid until the next call. Where only the last is kept, that is the block that ran last: a listener can look into
+     * each.
      */
     public Block.State state(int layer) {
-        if (keep == Keep.LAST || layer < 0 || layer >= stopLayer) {
+        if (layer < 0 || layer >= stopLayer || keep == Keep.LAST && layer != ran) {
             throw new IllegalArgumentException("the inside of block " + layer + " was not kept: the pass kept " + keep
                     + " and stopped at layer " + stopLayer);
         }

@@ -94,7 +94,16 @@ public final class Transformer implements AutoCloseable {
             throw new IllegalArgumentException(
                     "stop layer " + stopLayer + " is not in 0.." + config.nLayers());
         }
-        return new ActivationCache(this, segments, keep, stopLayer);
+        return new ActivationCache(this, segments, keep, stopLayer, Point.INPUT);
+    }
+
+    /**
+     * Room for passes that end between attention and MLP of a block, for what a listener sees on the way: the residual
+     * stream entering that block is what they keep.
+     */
+    public ActivationCache allocateToMiddle(Segments segments, int layer) {
+        requireMiddle(layer);
+        return new ActivationCache(this, segments, Keep.LAST, layer, Point.MIDDLE);
     }
 
     /** A full forward pass that keeps every value the VJPs need. */

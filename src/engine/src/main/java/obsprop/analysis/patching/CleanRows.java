@@ -22,7 +22,7 @@ final class CleanRows {
         Tensor rows = kernels.allocate(arena, changed + m, clean.size(1));
         Tensor first = rows.slice(0, 0, changed);
         kernels.copy(differences, first);
-        addEach(kernels, clean, first);
+        add(kernels, clean, first);
         kernels.copy(clean, rows.slice(0, changed, changed + m));
         return rows;
     }
@@ -39,10 +39,11 @@ final class CleanRows {
     static void subtract(Kernels kernels, Tensor clean, Tensor rows, Arena arena) {
         Tensor negative = kernels.allocate(arena, clean.size(0), clean.size(1));
         kernels.addScaled(-1, clean, negative);
-        addEach(kernels, negative, rows);
+        add(kernels, negative, rows);
     }
 
-    private static void addEach(Kernels kernels, Tensor clean, Tensor rows) {
+    /** {@code rows += clean}, for clean [m,n] and rows [m*B,n]. */
+    static void add(Kernels kernels, Tensor clean, Tensor rows) {
         int m = clean.size(0);
         int each = rows.size(0) / m;
         for (int i = 0; i < m; i++) {

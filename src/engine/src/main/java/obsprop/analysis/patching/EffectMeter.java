@@ -2,51 +2,24 @@ package obsprop.analysis.patching;
 
 import java.lang.foreign.Arena;
 import obsprop.analysis.runs.PromptPair;
-import obsprop.analysis.runs.Unembedded;
-import obsprop.kernel.Kernels;
-import obsprop.kernel.Write;
 import obsprop.model.Point;
-import obsprop.model.Transformer;
 import obsprop.tensor.Tensor;
 
 /** Turns differences made to the final residual stream of a clean run into effects on an observable. */
 public final class EffectMeter {
-    private final Transformer model;
-    private final Kernels kernels;
-    private final FinalNorm finalNorm;
-    private final Unembedded unembedded;
+    private final FinalEffects effects;
     private final int position;
-    private final Tensor x;
-    private final double clean;
     private final double corrupted;
 
     public EffectMeter(PromptPair pair, Readout readout, Arena arena) {
-        model = pair.model();
-        kernels = model.kernels();
-        finalNorm = readout.finalNorm();
-        unembedded = new Unembedded(model, readout.observable(), arena);
         position = pair.clean().position(readout.position());
-        int last = model.config().nLayers();
-        x = row(pair.clean().residual(last, Point.INPUT));
-        clean = value(x);
-        corrupted = value(row(pair.corrupted().residual(last, Point.INPUT)));
+        int last = pair.model().config().nLayers();
+        effects = new FinalEffects(pair.model(), readout, row(pair.clean().residual(last, Point.INPUT)), arena);
+        corrupted = effects.values(row(pair.corrupted().residual(last, Point.INPUT)))[0];
     }
 
     private Tensor row(Tensor residual) {
         return residual.slice(0, position, position + 1);
-    }
-
-    private double value(Tensor residual) {
-        try (Arena arena = Arena.ofShared()) {
-            Tensor copy = kernels.allocate(arena, 1, residual.size(1));
-            kernels.copy(residual, copy);
-            return normed(copy, arena)[0];
-        }
-    }
-
-    private double[] normed(Tensor rows, Arena arena) {
-        model.finalNorm().forward(kernels, rows, rows, kernels.allocate(arena, rows.size(0), 2));
-        return unembedded.values(rows);
     }
 
     /** Where the observable is read, from 0. */
@@ -56,7 +29,7 @@ public final class EffectMeter {
 
     /** The observable's value on the clean run. */
     public double clean() {
-        return clean;
+        return effects.clean()[0];
     }
 
     /** The observable's value on the corrupted run. */
@@ -70,21 +43,6 @@ public final class EffectMeter {
      * @param differences [R,d], overwritten
      */
     public double[] effects(Tensor differences) {
-        double[] effects;
-        double reference;
-        if (finalNorm == FinalNorm.OFF) {
-            effects = unembedded.linear(differences);
-            reference = 0;
-        } else {
-            kernels.broadcast(x.select(0, 0), differences, Write.ACCUMULATE);
-            try (Arena arena = Arena.ofShared()) {
-                effects = normed(differences, arena);
-            }
-            reference = clean;
-        }
-        for (int i = 0; i < effects.length; i++) {
-            effects[i] = reference - effects[i];
-        }
-        return effects;
+        return effects.of(differences);
     }
 }

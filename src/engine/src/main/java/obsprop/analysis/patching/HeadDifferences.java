@@ -3,16 +3,12 @@ package obsprop.analysis.patching;
 import java.lang.foreign.Arena;
 import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.runs.Rows;
-import obsprop.analysis.runs.Run;
-import obsprop.kernel.Activation;
 import obsprop.kernel.Kernels;
-import obsprop.kernel.Segments;
 import obsprop.kernel.Write;
 import obsprop.model.layer.Attention;
-import obsprop.model.layer.Linear;
 import obsprop.tensor.Tensor;
 
-/** What each attention head adds to the clean residual stream when it reads the corrupted run instead. */
+/** What each attention head adds to the clean residual stream when it reads the corrupted run at one token instead. */
 public final class HeadDifferences {
     /** Elements of the queries of the prompts that full patching of single tokens makes up at once. */
     private static final long ELEMENTS = 1L << 22;
@@ -20,45 +16,11 @@ public final class HeadDifferences {
     private final PromptPair pair;
     private final PatchMode mode;
     private final Kernels kernels;
-    private final Tensor ownColumns;
 
-    /** @param arena owns what is made once for all layers */
-    public HeadDifferences(PromptPair pair, PatchMode mode, Arena arena) {
+    public HeadDifferences(PromptPair pair, PatchMode mode) {
         this.pair = pair;
         this.mode = mode;
         kernels = pair.model().kernels();
-        ownColumns = ownColumns(arena);
-    }
-
-    /** [H, H D]: 1 in the columns of each row's own head, else 0. */
-    private Tensor ownColumns(Arena arena) {
-        Attention attention = pair.model().block(0).attention();
-        int h = attention.nHeads();
-        int width = attention.dHead();
-        Tensor mask = kernels.allocate(arena, h, h * width);
-        try (Arena scratch = Arena.ofShared()) {
-            Tensor host = Tensor.allocate(scratch, mask.dtype(), h, h * width);
-            for (int i = 0; i < h * width; i++) {
-                host.set(1, i / width, i);
-            }
-            kernels.copy(host, mask);
-        }
-        return mask;
-    }
-
-    /**
-     * The differences [H,d] that the heads of a layer make at one position: one product for all heads, each row holding
-     * one head's weighted values only, because reading {@code W_O} is what takes the time.
-     */
-    public Tensor all(int layer, int position, Arena arena) {
-        Tensor dMixed = mixed(layer, position, arena);
-        Tensor each = kernels.allocate(arena, ownColumns.size(0), ownColumns.size(1));
-        kernels.broadcast(dMixed.select(0, 0), each, Write.OVERWRITE);
-        kernels.gated(Activation.IDENTITY, each, ownColumns, each);
-        Linear output = pair.model().block(layer).attention().output();
-        Tensor rows = kernels.allocate(arena, each.size(0), output.outputs());
-        output.inputs(0, output.inputs()).forward(kernels, each, rows, Write.OVERWRITE);
-        return PatchedAttention.throughOutputNorm(pair.clean(), layer, Span.of(position), rows, arena);
     }
 
     /**
@@ -80,25 +42,6 @@ public final class HeadDifferences {
                     rows.slice(0, h * m, (h + 1) * m), Write.OVERWRITE);
         }
         return PatchedAttention.throughOutputNorm(pair.clean(), layer, Span.of(position), rows, arena);
-    }
-
-    /** The difference [1, H D] of the heads' weighted values. */
-    private Tensor mixed(int layer, int position, Arena arena) {
-        Attention attention = pair.model().block(layer).attention();
-        Run.Heads clean = pair.clean().heads(layer);
-        Run.Heads corrupted = pair.corrupted().heads(layer);
-        Tensor patched = corrupted.mixed();
-        if (mode == PatchMode.OV_ONLY) {
-            int t = pair.clean().length();
-            patched = kernels.allocate(arena, t, attention.nHeads() * attention.dHead());
-            kernels.attention(clean.inputs().q(), clean.inputs().k(), corrupted.inputs().v(), attention.spec(),
-                    new Segments(t), patched.unflatten(1, attention.nHeads(), attention.dHead()),
-                    kernels.allocate(arena, t, attention.nHeads()));
-        }
-        Tensor out = kernels.allocate(arena, 1, patched.size(1));
-        kernels.copy(patched.slice(0, position, position + 1), out);
-        kernels.addScaled(-1, clean.mixed().slice(0, position, position + 1), out);
-        return out;
     }
 
     /** {@code A_h[position,j] * (v_corrupted[j] - v_clean[j])} as [m, H D]. */

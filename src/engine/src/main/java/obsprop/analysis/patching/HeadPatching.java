@@ -11,18 +11,13 @@ import obsprop.analysis.runs.PromptPair;
 public final class HeadPatching {
     private HeadPatching() {}
 
-    /** The effect of patching each head by itself from the corrupted run into the clean one. */
+    /**
+     * The effect of patching each head by itself from the corrupted run into the clean one. For several observables on one
+     * pair, {@link KeptHeadPatches} is faster.
+     */
     public static HeadEffects table(PromptPair pair, Readout readout, PatchMode mode) {
-        try (Arena arena = Arena.ofShared()) {
-            HeadDifferences heads = new HeadDifferences(pair, mode, arena);
-            EffectMeter meter = new EffectMeter(pair, readout, arena);
-            double[][] effect = new double[pair.model().config().nLayers()][];
-            for (int l = 0; l < effect.length; l++) {
-                try (Arena scratch = Arena.ofShared()) {
-                    effect[l] = meter.effects(heads.all(l, meter.position(), scratch));
-                }
-            }
-            return new HeadEffects(meter.clean(), meter.corrupted(), effect);
+        try (KeptHeadPatches heads = new KeptHeadPatches(pair, readout.position(), mode)) {
+            return heads.table(readout.observable(), readout.finalNorm());
         }
     }
 
@@ -33,7 +28,7 @@ public final class HeadPatching {
     public static double[][][] byToken(PromptPair pair, Readout readout, PatchMode mode) {
         int length = pair.clean().length();
         try (Arena arena = Arena.ofShared()) {
-            HeadDifferences heads = new HeadDifferences(pair, mode, arena);
+            HeadDifferences heads = new HeadDifferences(pair, mode);
             EffectMeter meter = new EffectMeter(pair, readout, arena);
             Span tokens = new Span(0, meter.position() + 1);
             double[][][] effect = new double[pair.model().config().nLayers()][pair.model().config().nHeads()][];

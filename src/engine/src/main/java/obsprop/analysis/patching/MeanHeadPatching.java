@@ -1,33 +1,25 @@
 package obsprop.analysis.patching;
 
-import java.util.ArrayList;
 import java.util.List;
-import obsprop.analysis.runs.CachedRun;
 import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.runs.TokenPair;
-import obsprop.model.ActivationCache;
-import obsprop.model.Batch;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
 
 /** Head patching over many prompt pairs: several pairs a forward pass, running means, bounded memory. */
 public final class MeanHeadPatching {
-    /** Elements of activations that a forward pass may keep. */
+    /** Elements of activations that a forward pass may hold. */
     private static final long ELEMENTS = 1L << 26;
+    /** Tokens of a forward pass: with more, weights are hardly read less often, but activations leave the caches. */
+    private static final int ROWS = 1024;
 
-    private final Transformer model;
-    private final Readout readout;
-    private final PatchMode mode;
     private final double[][] mean;
     private final double[][] squares;
     private double clean;
     private double corrupted;
     private int pairs;
 
-    private MeanHeadPatching(Transformer model, Readout readout, PatchMode mode) {
-        this.model = model;
-        this.readout = readout;
-        this.mode = mode;
+    private MeanHeadPatching(Transformer model) {
         mean = new double[model.config().nLayers()][model.config().nHeads()];
         squares = new double[model.config().nLayers()][model.config().nHeads()];
     }
@@ -41,37 +33,26 @@ public final class MeanHeadPatching {
         if (pairs.isEmpty()) {
             throw new IllegalArgumentException("a mean over prompt pairs needs at least one");
         }
-        MeanHeadPatching sums = new MeanHeadPatching(model, readout, mode);
-        long rows = Math.max(1, ELEMENTS / elementsPerRow(model.config()));
-        for (int from = 0; from < pairs.size(); ) {
-            int to = from + 1;
-            long filled = 2L * pairs.get(from).clean().length;
-            while (to < pairs.size() && filled + 2L * pairs.get(to).clean().length <= rows) {
-                filled += 2L * pairs.get(to++).clean().length;
+        PromptPair.requireDirectEffects(model, "patching");
+        MeanHeadPatching sums = new MeanHeadPatching(model);
+        long rows = Math.clamp(ELEMENTS / elementsPerRow(model.config()), 1, ROWS);
+        try (PairBatch batch = new PairBatch(model, readout, mode)) {
+            for (int from = 0; from < pairs.size(); ) {
+                int to = from + 1;
+                long filled = 2L * pairs.get(from).clean().length;
+                while (to < pairs.size() && filled + 2L * pairs.get(to).clean().length <= rows) {
+                    filled += 2L * pairs.get(to++).clean().length;
+                }
+                batch.tables(pairs.subList(from, to)).forEach(sums::add);
+                from = to;
             }
-            sums.add(pairs.subList(from, to));
-            from = to;
         }
         return sums.result();
     }
 
+    /** Of activations: those of one block and of the stream around it. */
     private static long elementsPerRow(ModelConfig c) {
-        long attention = (2L * c.nHeads() + 2L * c.nKvHeads()) * c.dHead();
-        return c.nLayers() * (attention + 2L * c.dMlp() + 4L * c.dModel());
-    }
-
-    private void add(List<TokenPair> some) {
-        List<int[]> prompts = new ArrayList<>();
-        some.forEach(p -> {
-            prompts.add(p.clean());
-            prompts.add(p.corrupted());
-        });
-        try (ActivationCache cache = model.forward(Batch.of(prompts))) {
-            for (int i = 0; i < some.size(); i++) {
-                PromptPair pair = new PromptPair(new CachedRun(cache, 2 * i), new CachedRun(cache, 2 * i + 1));
-                add(HeadPatching.table(pair, readout, mode));
-            }
-        }
+        return (2L * c.nHeads() + 2L * c.nKvHeads()) * c.dHead() + 3L * c.dMlp() + 6L * c.dModel();
     }
 
     /** One more table, by Welford's recurrence. */

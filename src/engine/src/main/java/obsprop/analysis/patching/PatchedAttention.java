@@ -8,7 +8,6 @@ import obsprop.kernel.Transpose;
 import obsprop.kernel.Write;
 import obsprop.model.Point;
 import obsprop.model.layer.Attention;
-import obsprop.model.layer.Block;
 import obsprop.model.layer.Norm;
 import obsprop.tensor.Tensor;
 
@@ -147,15 +146,18 @@ final class PatchedAttention {
      * @param differences [w*B,d] of attention's sum at {@code write}, token by token
      */
     static Tensor throughOutputNorm(CachedRun clean, int layer, Span write, Tensor differences, Arena arena) {
-        Block block = clean.model().block(layer);
-        Norm norm = block.attentionOutput();
+        Norm norm = clean.model().block(layer).attentionOutput();
         if (norm.isIdentity()) {
             return differences;
         }
-        Kernels kernels = clean.model().kernels();
         Tensor sums = clean.attentionSum(layer).slice(0, write.from(), write.to());
+        return throughNorm(clean.model().kernels(), norm, sums, differences, arena);
+    }
+
+    /** {@code norm(sum + difference) - norm(sum)}, for m sums [m,d] and m*B differences, B after each other for a sum. */
+    static Tensor throughNorm(Kernels kernels, Norm norm, Tensor sums, Tensor differences, Arena arena) {
         Tensor rows = CleanRows.append(kernels, differences, sums, arena);
         norm.forward(kernels, rows, rows, kernels.allocate(arena, rows.size(0), 2));
-        return CleanRows.subtract(kernels, rows, write.size(), arena);
+        return CleanRows.subtract(kernels, rows, sums.size(0), arena);
     }
 }

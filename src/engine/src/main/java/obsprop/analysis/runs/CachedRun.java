@@ -1,12 +1,10 @@
 package obsprop.analysis.runs;
 
 import java.lang.foreign.Arena;
-import obsprop.kernel.Kernels;
 import obsprop.model.ActivationCache;
 import obsprop.model.Keep;
 import obsprop.model.Point;
 import obsprop.model.Transformer;
-import obsprop.model.layer.Attention;
 import obsprop.tensor.Tensor;
 
 /**
@@ -45,11 +43,7 @@ public record CachedRun(ActivationCache cache, int prompt) implements Run {
 
     @Override
     public Heads heads(int layer) {
-        Attention.State state = cache.state(layer).attention();
-        Kernels.AttentionInputs all = state.inputs();
-        return new Heads(
-                new Kernels.AttentionInputs(own(all.q()), own(all.k()), own(all.v()), own(all.lse())),
-                own(state.mixed()));
+        return Heads.of(cache.state(layer).attention(), cache.segments(), prompt);
     }
 
     /** Where a norm follows attention: its input [T,d] at a layer. */
@@ -73,10 +67,15 @@ public record CachedRun(ActivationCache cache, int prompt) implements Run {
      * @throws IllegalArgumentException if the prompt has no such position
      */
     public int position(int position) {
-        int t = position < 0 ? position + length() : position;
-        if (t < 0 || t >= length()) {
-            throw new IllegalArgumentException("position " + position + " is outside the prompt: it has " + length()
-                    + " tokens, 0.." + (length() - 1) + " or -" + length() + "..-1");
+        return position(position, length());
+    }
+
+    /** The same in a prompt of {@code length} tokens. */
+    public static int position(int position, int length) {
+        int t = position < 0 ? position + length : position;
+        if (t < 0 || t >= length) {
+            throw new IllegalArgumentException("position " + position + " is outside the prompt: it has " + length
+                    + " tokens, 0.." + (length - 1) + " or -" + length + "..-1");
         }
         return t;
     }

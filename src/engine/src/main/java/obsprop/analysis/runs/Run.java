@@ -1,8 +1,10 @@
 package obsprop.analysis.runs;
 
 import obsprop.kernel.Kernels;
+import obsprop.kernel.Segments;
 import obsprop.model.Point;
 import obsprop.model.Transformer;
+import obsprop.model.layer.Attention;
 import obsprop.tensor.Tensor;
 
 /**
@@ -27,5 +29,15 @@ public sealed interface Run permits CachedRun, SubstituteRun {
      * @param inputs q, k, v and lse of the prompt's T rows
      * @param mixed [T, H D], the heads' weighted values
      */
-    record Heads(Kernels.AttentionInputs inputs, Tensor mixed) {}
+    record Heads(Kernels.AttentionInputs inputs, Tensor mixed) {
+        /** What belongs to one prompt of a batch. */
+        public static Heads of(Attention.State state, Segments segments, int prompt) {
+            int from = segments.start(prompt);
+            int to = from + segments.length(prompt);
+            var all = state.inputs();
+            var own = new Kernels.AttentionInputs(all.q().slice(0, from, to), all.k().slice(0, from, to),
+                    all.v().slice(0, from, to), all.lse().slice(0, from, to));
+            return new Heads(own, state.mixed().slice(0, from, to));
+        }
+    }
 }

@@ -2,6 +2,7 @@ package obsprop.analysis.scores;
 
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -17,7 +18,7 @@ import obsprop.tensor.Tensor;
 
 /**
  * Scores batches of windows with many vectors at any sites in one forward pass, which ends at the deepest site and keeps
- * one layer at a time.
+ * one layer at a time: between attention and MLP it ends before the MLP.
  */
 final class ScorePass implements AutoCloseable {
     private final Transformer model;
@@ -25,7 +26,8 @@ final class ScorePass implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final List<Group> groups = new ArrayList<>();
     private final int vectors;
-    private final int depth;
+    private final int stopLayer;
+    private final Point stopPoint;
     private Optional<ActivationCache> cache = Optional.empty();
 
     /** The vectors of one site: their numbers, and themselves [k,d]. */
@@ -36,9 +38,12 @@ final class ScorePass implements AutoCloseable {
         this.kernels = model.kernels();
         this.vectors = vectors.size();
         vectors.forEach(v -> v.requireWithin(model));
-        depth = vectors.stream().mapToInt(ScoredVector::depth).max()
+        ScoredVector deepest = vectors.stream()
+                .max(Comparator.comparingInt(ScoredVector::layer).thenComparing(ScoredVector::point))
                 .orElseThrow(() -> new IllegalArgumentException("there is no vector to score"));
-        for (int l = 0; l <= depth; l++) {
+        stopLayer = deepest.layer();
+        stopPoint = deepest.point();
+        for (int l = 0; l <= stopLayer; l++) {
             for (Point point : Point.values()) {
                 group(vectors, l, point).ifPresent(groups::add);
             }
@@ -78,7 +83,9 @@ final class ScorePass implements AutoCloseable {
         if (cache.filter(c -> c.segments().equals(batch.segments())).isEmpty()) {
             cache.ifPresent(ActivationCache::close);
             cache = Optional.empty();
-            cache = Optional.of(model.allocate(batch.segments(), Keep.LAST, depth));
+            cache = Optional.of(stopPoint == Point.MIDDLE
+                    ? model.allocateToMiddle(batch.segments(), stopLayer)
+                    : model.allocate(batch.segments(), Keep.LAST, stopLayer));
         }
         return cache.get();
     }

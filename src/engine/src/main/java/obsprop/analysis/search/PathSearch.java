@@ -44,7 +44,7 @@ public final class PathSearch {
             EffectMeter meter = new EffectMeter(pair, readout, arena);
             PathEffect tail = PathPatching.effect(pair, readout, options.mode(), options.tail(), Reach.NAMED);
             List<FoundPath> beam = List.of(new FoundPath(tail.path(), tail.effect()));
-            Predecessors predecessors = new Predecessors(pair, options.mode(), meter, arena);
+            Predecessors predecessors = new Predecessors(pair, options.mode(), meter);
             for (int depth = tail.path().steps().size(); depth < options.depth(); depth++) {
                 Best best = new Best();
                 for (FoundPath found : beam) {

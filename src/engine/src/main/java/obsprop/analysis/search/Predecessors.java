@@ -33,13 +33,13 @@ final class Predecessors {
     private final HeadDifferences heads;
     private final int chunk;
 
-    Predecessors(PromptPair pair, PatchMode mode, EffectMeter meter, Arena arena) {
+    Predecessors(PromptPair pair, PatchMode mode, EffectMeter meter) {
         this.pair = pair;
         this.meter = meter;
         model = pair.model();
         kernels = model.kernels();
         steps = new PatchedSteps(pair, mode);
-        heads = new HeadDifferences(pair, mode, arena);
+        heads = new HeadDifferences(pair, mode);
         ModelConfig c = model.config();
         chunk = Math.max(1, ELEMENTS / Math.max(c.dMlp(), pair.clean().length() * c.dHead()));
     }

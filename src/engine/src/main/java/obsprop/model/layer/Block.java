@@ -118,6 +118,12 @@ public sealed interface Block permits SequentialBlock, ParallelBlock, StreamNorm
     void forward(Kernels kernels, Tensor x, Segments segments, State state, Scratch scratch, Tensor y);
 
     /**
+     * The first half of {@link #forward}, from x [N,d] to the middle; fills its part of {@code state}. Not for blocks
+     * without a middle.
+     */
+    void forwardToMiddle(Kernels kernels, Tensor x, Segments segments, State state, Scratch scratch);
+
+    /**
      * The second half of {@link #forward}, from the middle that {@code state} holds to y [N,d]; fills the rest of
      * {@code state}. Not for blocks without a middle.
      */

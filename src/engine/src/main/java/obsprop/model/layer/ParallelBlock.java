@@ -39,6 +39,11 @@ public record ParallelBlock(int layer, Attention attention, Mlp mlp, Norm attent
     }
 
     @Override
+    public void forwardToMiddle(Kernels kernels, Tensor x, Segments segments, State state, Scratch scratch) {
+        throw new UnsupportedOperationException("block " + layer + " has no middle");
+    }
+
+    @Override
     public void forwardFromMiddle(Kernels kernels, State state, Scratch scratch, Tensor y) {
         throw new UnsupportedOperationException("block " + layer + " has no middle");
     }

@@ -25,6 +25,12 @@ public record SequentialBlock(
 
     @Override
     public void forward(Kernels kernels, Tensor x, Segments segments, State state, Scratch scratch, Tensor y) {
+        forwardToMiddle(kernels, x, segments, state, scratch);
+        forwardFromMiddle(kernels, state, scratch, y);
+    }
+
+    @Override
+    public void forwardToMiddle(Kernels kernels, Tensor x, Segments segments, State state, Scratch scratch) {
         Tensor normed = scratch.normed();
         Stats stats = state.stats();
         attentionInput.forward(kernels, x, normed, stats.attentionInput());
@@ -36,7 +42,6 @@ public record SequentialBlock(
             attentionOutput.forward(kernels, state.attentionSum(), state.middle(), stats.attentionOutput());
             kernels.addScaled(1, x, state.middle());
         }
-        forwardFromMiddle(kernels, state, scratch, y);
     }
 
     @Override

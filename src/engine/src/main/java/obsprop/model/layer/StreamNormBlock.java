@@ -43,10 +43,15 @@ public record StreamNormBlock(int layer, Attention attention, Mlp mlp, Norm atte
 
     @Override
     public void forward(Kernels kernels, Tensor x, Segments segments, State state, Scratch scratch, Tensor y) {
+        forwardToMiddle(kernels, x, segments, state, scratch);
+        forwardFromMiddle(kernels, state, scratch, y);
+    }
+
+    @Override
+    public void forwardToMiddle(Kernels kernels, Tensor x, Segments segments, State state, Scratch scratch) {
         kernels.copy(x, state.attentionSum());
         attention.forward(kernels, x, segments, state.attention(), state.attentionSum(), Write.ACCUMULATE);
         attentionNorm.forward(kernels, state.attentionSum(), state.middle(), state.stats().attentionInput());
-        forwardFromMiddle(kernels, state, scratch, y);
     }
 
     @Override

@@ -101,6 +101,29 @@ class ScoreRunTest {
         }
     }
 
+    /** A vector between attention and MLP needs no MLP of its own layer. */
+    @Test
+    void endsBetweenAttentionAndMlp() {
+        try (Transformer model = open()) {
+            var vector = new ScoredVector("a", 1, Point.MIDDLE, Tensors.random(new Random(1), 1, model.config().dModel()));
+            List<Window> windows = corpus(model, new Random(2), 2);
+            Batch batch = Batch.of(windows.stream().map(Window::tokenIds).toList());
+            List<String> seen = new ArrayList<>();
+            try (ScorePass pass = new ScorePass(model, List.of(vector));
+                    ActivationCache half = model.allocateToMiddle(batch.segments(), 1);
+                    ActivationCache whole = model.forward(batch)) {
+                model.forward(batch, half, (layer, point, x) -> {
+                    seen.add(layer + " " + point);
+                    assertArrayEquals(whole.residual(layer, point).toFloats(), x.toFloats());
+                });
+                assertEquals(List.of("0 INPUT", "0 MIDDLE", "1 INPUT", "1 MIDDLE"), seen);
+                assertArrayEquals(whole.residual(1).toFloats(), half.residual(1).toFloats());
+                double[] x = whole.residual(1, Point.MIDDLE).select(0, 0).toDoubles();
+                assertEquals(Vectors.dot(x, vector.vector()), pass.score(windows)[0][0], 1e-4);
+            }
+        }
+    }
+
     @Test
     void summaryIsThatOfAllScores() {
         try (Transformer model = ModelLoader.open(Golden.ROOT.resolve("gpt_neo"), ScalarKernels.float64())) {

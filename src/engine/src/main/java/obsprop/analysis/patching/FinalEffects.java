@@ -1,0 +1,68 @@
+package obsprop.analysis.patching;
+
+import java.lang.foreign.Arena;
+import java.util.Arrays;
+import obsprop.analysis.runs.Unembedded;
+import obsprop.kernel.Kernels;
+import obsprop.model.Transformer;
+import obsprop.tensor.Tensor;
+
+/** What differences made to the final residual stream of P clean prompts, at one position each, do to an observable. */
+final class FinalEffects {
+    private final Transformer model;
+    private final Kernels kernels;
+    private final FinalNorm finalNorm;
+    private final Unembedded unembedded;
+    private final Tensor x;
+    private final double[] clean;
+
+    /** @param x the clean final residual stream [P,d] where the observable is read; read again by every call */
+    FinalEffects(Transformer model, Readout readout, Tensor x, Arena arena) {
+        this.model = model;
+        kernels = model.kernels();
+        finalNorm = readout.finalNorm();
+        unembedded = new Unembedded(model, readout.observable(), arena);
+        this.x = x;
+        clean = values(x);
+    }
+
+    /** The observable's values on final residual streams [R,d]. */
+    double[] values(Tensor residual) {
+        try (Arena arena = Arena.ofShared()) {
+            Tensor copy = kernels.allocate(arena, residual.shape());
+            kernels.copy(residual, copy);
+            return normed(copy, arena);
+        }
+    }
+
+    private double[] normed(Tensor rows, Arena arena) {
+        model.finalNorm().forward(kernels, rows, rows, kernels.allocate(arena, rows.size(0), 2));
+        return unembedded.values(rows);
+    }
+
+    /** The observable's values on the clean prompts, [P]. */
+    double[] clean() {
+        return clean;
+    }
+
+    /**
+     * The effect of each difference: {@code n . logits(clean) - n . logits(clean + difference)}.
+     *
+     * @param differences [P B, d], the B of each prompt one after the other; overwritten
+     */
+    double[] of(Tensor differences) {
+        if (finalNorm == FinalNorm.OFF) {
+            return Arrays.stream(unembedded.linear(differences)).map(change -> 0 - change).toArray();
+        }
+        CleanRows.add(kernels, x, differences);
+        double[] effects;
+        try (Arena arena = Arena.ofShared()) {
+            effects = normed(differences, arena);
+        }
+        int each = effects.length / clean.length;
+        for (int i = 0; i < effects.length; i++) {
+            effects[i] = clean[i / each] - effects[i];
+        }
+        return effects;
+    }
+}

@@ -1,0 +1,124 @@
+package obsprop.analysis.patching;
+
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.List;
+import obsprop.analysis.runs.Run;
+import obsprop.kernel.Activation;
+import obsprop.kernel.Kernels;
+import obsprop.kernel.Segments;
+import obsprop.kernel.Write;
+import obsprop.model.Transformer;
+import obsprop.model.layer.Attention;
+import obsprop.model.layer.Block;
+import obsprop.model.layer.Linear;
+import obsprop.model.layer.Norm;
+import obsprop.tensor.Tensor;
+
+/**
+ * What every head writes to the clean residual stream when it reads the corrupted run instead, for P prompt pairs at one
+ * position each. Of a pass it keeps no more than the differences of the heads' weighted values, so that one reading of the
+ * output projections, which is what takes the time, serves all pairs.
+ */
+final class HeadWrites {
+    private final Transformer model;
+    private final Kernels kernels;
+    private final PatchMode mode;
+    private final int pairs;
+    private final List<Tensor> mixed = new ArrayList<>();
+    private final List<Tensor> sums = new ArrayList<>();
+    private final Tensor ownColumns;
+
+    HeadWrites(Transformer model, int pairs, PatchMode mode, Arena arena) {
+        this.model = model;
+        this.pairs = pairs;
+        this.mode = mode;
+        kernels = model.kernels();
+        for (Block block : model.blocks()) {
+            mixed.add(kernels.allocate(arena, pairs, block.attention().output().inputs()));
+            sums.add(kernels.allocate(arena, block.attentionOutput().isIdentity() ? 0 : pairs, model.config().dModel()));
+        }
+        ownColumns = ownColumns(arena);
+    }
+
+    /** [H, H D]: 1 in the columns of each row's own head, else 0. */
+    private Tensor ownColumns(Arena arena) {
+        Attention attention = model.block(0).attention();
+        int h = attention.nHeads();
+        int width = attention.dHead();
+        Tensor mask = kernels.allocate(arena, h, h * width);
+        try (Arena scratch = Arena.ofShared()) {
+            Tensor host = Tensor.allocate(scratch, mask.dtype(), h, h * width);
+            for (int i = 0; i < h * width; i++) {
+                host.set(1, i / width, i);
+            }
+            kernels.copy(host, mask);
+        }
+        return mask;
+    }
+
+    /** Takes in what one layer of a pair does at a position. */
+    void take(int layer, int pair, Run.Heads clean, Run.Heads corrupted, int position) {
+        try (Arena arena = Arena.ofShared()) {
+            Tensor patched = mode == PatchMode.FULL ? corrupted.mixed() : ovOnly(layer, clean, corrupted, arena);
+            Tensor out = mixed.get(layer).slice(0, pair, pair + 1);
+            kernels.copy(patched.slice(0, position, position + 1), out);
+            kernels.addScaled(-1, clean.mixed().slice(0, position, position + 1), out);
+        }
+    }
+
+    /** Corrupted values under the clean pattern: [T, H D]. */
+    private Tensor ovOnly(int layer, Run.Heads clean, Run.Heads corrupted, Arena arena) {
+        Attention attention = model.block(layer).attention();
+        int t = clean.mixed().size(0);
+        int h = attention.nHeads();
+        Tensor patched = kernels.allocate(arena, t, h * attention.dHead());
+        kernels.attention(clean.inputs().q(), clean.inputs().k(), corrupted.inputs().v(), attention.spec(),
+                new Segments(t), patched.unflatten(1, h, attention.dHead()), kernels.allocate(arena, t, h));
+        return patched;
+    }
+
+    /** Whether a norm follows attention at a layer, so that its clean input is needed as well. */
+    boolean needsSum(int layer) {
+        return !model.block(layer).attentionOutput().isIdentity();
+    }
+
+    /** Takes in that input, [1,d]. */
+    void takeSum(int layer, int pair, Tensor sum) {
+        kernels.copy(sum, sums.get(layer).slice(0, pair, pair + 1));
+    }
+
+    /** The differences [P H, d] that the heads of a layer make, pair by pair. */
+    Tensor written(int layer, Arena arena) {
+        Tensor rows = pairs == 1 ? byMask(layer, arena) : byHead(layer, arena);
+        if (!needsSum(layer)) {
+            return rows;
+        }
+        Norm norm = model.block(layer).attentionOutput();
+        return PatchedAttention.throughNorm(kernels, norm, sums.get(layer), rows, arena);
+    }
+
+    /** One product for all heads, each row holding one head's values only: {@code W_O} is read row by row. */
+    private Tensor byMask(int layer, Arena arena) {
+        Tensor each = kernels.allocate(arena, ownColumns.size(0), ownColumns.size(1));
+        kernels.broadcast(mixed.get(layer).select(0, 0), each, Write.OVERWRITE);
+        kernels.gated(Activation.IDENTITY, each, ownColumns, each);
+        Linear output = model.block(layer).attention().output();
+        Tensor rows = kernels.allocate(arena, each.size(0), output.outputs());
+        output.inputs(0, output.inputs()).forward(kernels, each, rows, Write.OVERWRITE);
+        return rows;
+    }
+
+    /** A product for each head: H times less arithmetic. */
+    private Tensor byHead(int layer, Arena arena) {
+        Attention attention = model.block(layer).attention();
+        int h = attention.nHeads();
+        int width = attention.dHead();
+        Tensor rows = kernels.allocate(arena, pairs, h, model.config().dModel());
+        for (int head = 0; head < h; head++) {
+            Tensor own = mixed.get(layer).slice(1, head * width, (head + 1) * width);
+            attention.output(head).forward(kernels, own, rows.select(1, head), Write.OVERWRITE);
+        }
+        return rows.reshape(pairs * h, model.config().dModel());
+    }
+}
