@@ -131,7 +131,7 @@ public final class Emulator {
         return count("emulator_live_allocations");
     }
 
-    /** Streams, modules, cuBLAS handles and contexts not released. */
+    /** Contexts, streams, modules, events, graphs, page-locked memory and what cuBLAS and cublasLt made, not released. */
     public long liveObjects() {
         return count("emulator_live_objects");
     }
@@ -139,6 +139,11 @@ public final class Emulator {
     /** Freed allocations around which something was written. */
     public long damagedAllocations() {
         return count("emulator_damaged_allocations");
+    }
+
+    /** Launches of graphs since {@link #reset}. */
+    public long graphLaunches() {
+        return count("emulator_graph_launches");
     }
 
     private void call(String name, Object... arguments) {
