@@ -1,6 +1,7 @@
 package obsprop.kernel;
 
 import java.lang.foreign.Arena;
+import java.util.Optional;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
@@ -57,6 +58,36 @@ public interface Kernels {
      * @param c of the activation type
      */
     void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write);
+
+    /**
+     * {@code y (+)= x op(weight) + bias}, for x [N,k], bias [n], y [N,n]: what a backend may do in one pass, like the next
+     * two; otherwise it is composed of the other operations.
+     */
+    default void linear(Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Tensor y, Write write) {
+        if (bias.isPresent()) {
+            broadcast(bias.get(), y, write);
+            gemm(x, Transpose.NO, weight, transpose, y, Write.ACCUMULATE);
+        } else {
+            gemm(x, Transpose.NO, weight, transpose, y, write);
+        }
+    }
+
+    /** {@code pre = x op(weight) + bias} and {@code y = f(pre)}, for x [N,k], bias [n], pre and y [N,n], different tensors. */
+    default void linearActivation(
+            Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Activation f, Tensor pre, Tensor y) {
+        linear(x, weight, transpose, bias, pre, Write.OVERWRITE);
+        activation(f, pre, y);
+    }
+
+    /**
+     * VJP of {@code z = f(x) W}: {@code dx = f'(x) * (dz op(W))}, overwritten; dz [K*N,k], x [N,n], dx [K*N,n].
+     *
+     * @param transpose YES for {@code op(W) = W^T}
+     */
+    default void activationLinearVjp(Activation f, Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
+        gemm(dz, Transpose.NO, weight, transpose, dx, Write.OVERWRITE);
+        activationVjp(f, dx, x, dx);
+    }
 
     /** {@code y[r,:] (+)= row[:]} for every row r of y [N,n]. */
     void broadcast(Tensor row, Tensor y, Write write);

@@ -2,6 +2,7 @@ package obsprop.kernel.cuda;
 
 import java.lang.foreign.Arena;
 import java.util.Locale;
+import java.util.Optional;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.CudaProbe;
@@ -33,6 +34,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     private final Launcher launcher;
     private final Transfers transfers;
     private final Products products;
+    private final GeluEpilogue gelu;
     private final AttentionLaunches attention;
     private final IntTable ids;
     private final IntTable positions;
@@ -43,6 +45,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launcher = new Launcher(device, arena);
         transfers = new Transfers(device, launcher);
         products = new Products(device, precision, transfers);
+        gelu = new GeluEpilogue(this, products, precision);
         attention = new AttentionLaunches(device, launcher);
         ids = new IntTable(device);
         positions = new IntTable(device);
@@ -107,6 +110,31 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
         products.gemm(a, transA, b, transB, c, write);
+    }
+
+    /** What cublasLt saves here is a pass over y that adds the bias. */
+    @Override
+    public synchronized void linear(
+            Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Tensor y, Write write) {
+        if (bias.isEmpty() || !products.linear(x, weight, transpose, bias, Optional.empty(), y, write)) {
+            Kernels.super.linear(x, weight, transpose, bias, y, write);
+        }
+    }
+
+    @Override
+    public synchronized void linearActivation(
+            Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Activation f, Tensor pre, Tensor y) {
+        if (!gelu.serves(f) || !products.linear(x, weight, transpose, bias, Optional.of(pre), y, Write.OVERWRITE)) {
+            Kernels.super.linearActivation(x, weight, transpose, bias, f, pre, y);
+        }
+    }
+
+    @Override
+    public synchronized void activationLinearVjp(
+            Activation f, Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
+        if (!gelu.serves(f) || !products.geluVjp(dz, weight, transpose, x, dx)) {
+            Kernels.super.activationLinearVjp(f, dz, weight, transpose, x, dx);
+        }
     }
 
     @Override
