@@ -77,7 +77,7 @@ EXPORT void emulator_reset() {
     machine.absent = false;
     machine.memory = DEFAULT_MEMORY;
     machine.allocationsUntilFailure = machine.launchesUntilFailure = 0;
-    machine.damaged = machine.graphLaunches = 0;
+    machine.damaged = 0;
 }
 EXPORT void emulator_remove_device() { LOCKED; machine.absent = true; }
 EXPORT void emulator_limit_memory(long bytes) { LOCKED; machine.memory = bytes; }

@@ -44,7 +44,7 @@ public final class CudaDevice implements AutoCloseable {
     private final CublasLt cublasLt;
     private final Deque<Long> freedInCapture = new ArrayDeque<>();
     private MemorySegment workspace = MemorySegment.NULL;
-    private boolean capturing;
+    private final CudaRecorder recorder = new CudaRecorder();
     private long liveAllocations;
     private boolean closed;
 
@@ -115,6 +115,11 @@ public final class CudaDevice implements AutoCloseable {
         return cublasLt;
     }
 
+    /** For work that is recorded. */
+    public CudaRecorder recorder() {
+        return recorder;
+    }
+
     /** Another stream, which runs beside the first; released with the device. */
     public synchronized CudaStream newStream() {
         makeCurrent();
@@ -159,7 +164,7 @@ public final class CudaDevice implements AutoCloseable {
     }
 
     private long allocate(long bytes) {
-        if (capturing) {
+        if (recorder.capturing()) {
             throw new CudaException("work that is recorded as a CUDA graph allocates " + size(bytes));
         }
         makeCurrent();
@@ -198,11 +203,11 @@ public final class CudaDevice implements AutoCloseable {
 
     /** From now on {@link #allocate} refuses, and what is freed is freed at the end: a graph would record both. */
     synchronized void beginCapture() {
-        capturing = true;
+        recorder.begin();
     }
 
     synchronized void endCapture() {
-        capturing = false;
+        recorder.end();
         while (!freedInCapture.isEmpty()) {
             release(freedInCapture.pop());
         }
@@ -235,7 +240,7 @@ public final class CudaDevice implements AutoCloseable {
      */
     private synchronized void free(long address) {
         liveAllocations--;
-        if (capturing) {
+        if (recorder.capturing()) {
             freedInCapture.push(address);
         } else {
             release(address);

@@ -11,6 +11,7 @@ import static obsprop.cuda.binding.cuda_driver_h.cuStreamEndCapture;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /**
  * Queued work, recorded once and launched as one thing again and again: with the memory and the arguments it was recorded
@@ -19,10 +20,14 @@ import java.lang.foreign.ValueLayout;
 public final class CudaGraph implements AutoCloseable {
     private final CudaDevice device;
     private final MemorySegment executable;
+    /** Held so that memory of automatic arenas lives as long. */
+    private final List<MemorySegment> used;
+
     private boolean closed;
 
     private CudaGraph(CudaDevice device, MemorySegment executable) {
         this.device = device;
+        used = device.recorder().used();
         this.executable = executable;
     }
 
@@ -78,6 +83,7 @@ public final class CudaGraph implements AutoCloseable {
     public void close() {
         if (!closed) {
             closed = true;
+            used.clear();
             cuGraphExecDestroy(executable);
         }
     }

@@ -161,7 +161,7 @@ public final class Emulator {
         return count("emulator_products_with_gelu_vjp");
     }
 
-    /** Launches of graphs since {@link #reset}. */
+    /** Launches of graphs so far. */
     public long graphLaunches() {
         return count("emulator_graph_launches");
     }

@@ -30,6 +30,40 @@ public interface Kernels {
     /** Type of activations and cotangents: F32, or F64 for the proving form of the scalar kernels. */
     DType activationType();
 
+    /** Work that is run again and again; see {@link #replay}. To be closed before what the work uses. */
+    interface Replay extends AutoCloseable {
+        /** Runs the work, or what it did. */
+        void run();
+
+        /** Why the work is run each time although it was to be recorded, once that was tried in vain. */
+        default Optional<String> refusal() {
+            return Optional.empty();
+        }
+
+        @Override
+        void close();
+    }
+
+    /**
+     * Prepares work for being run often. A device may record what it does and from then on launch that as one thing, so the
+     * work must do the same operations on the same tensors each time, allocate nothing, and neither read from nor write to the
+     * host. Arrays that it passes, of tokens or positions, are read again at each run: change them in place. Work of which
+     * that is not true still runs each time where the device notices, but is not faster.
+     */
+    default Replay replay(Runnable work) {
+        return new Replay() {
+            @Override
+            public void run() {
+                work.run();
+            }
+
+            @Override
+            public void close() {
+                // nothing was recorded
+            }
+        };
+    }
+
     // ---- memory
 
     /** A contiguous, zeroed tensor of {@link #activationType()} where this backend computes; freed with {@code arena}. */

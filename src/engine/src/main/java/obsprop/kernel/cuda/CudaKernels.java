@@ -6,6 +6,7 @@ import java.util.Optional;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.CudaProbe;
+import obsprop.cuda.CudaReplay;
 import obsprop.kernel.Activation;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
@@ -81,6 +82,32 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public DType activationType() {
         return DType.F32;
+    }
+
+    /** Recorded as a CUDA graph at the third run, after which a run is one launch. */
+    @Override
+    public Replay replay(Runnable work) {
+        CudaReplay replay = new CudaReplay(device, work);
+        return new Replay() {
+            @Override
+            public void run() {
+                synchronized (CudaKernels.this) {
+                    replay.run();
+                }
+            }
+
+            @Override
+            public Optional<String> refusal() {
+                return replay.refusal();
+            }
+
+            @Override
+            public void close() {
+                synchronized (CudaKernels.this) {
+                    replay.close();
+                }
+            }
+        };
     }
 
     @Override
