@@ -43,7 +43,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launcher = new Launcher(device, arena);
         transfers = new Transfers(device, launcher);
         products = new Products(device, precision, transfers);
-        attention = new AttentionLaunches(device, launcher);
+        attention = new AttentionLaunches(device, launcher, transfers, precision);
         ids = new IntTable(device);
         positions = new IntTable(device);
     }
