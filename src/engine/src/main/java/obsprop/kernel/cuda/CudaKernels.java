@@ -47,7 +47,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         transfers = new Transfers(device, launcher);
         products = new Products(device, precision, transfers);
         gelu = new GeluEpilogue(this, products, precision);
-        attention = new AttentionLaunches(device, launcher);
+        attention = new AttentionLaunches(device, launcher, transfers, precision);
         ids = new IntTable(device);
         positions = new IntTable(device);
     }
