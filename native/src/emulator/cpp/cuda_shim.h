@@ -22,6 +22,10 @@ float emulatedShuffleXor(float value, int laneMask);
 #define __syncwarp() emulatedWarpBarrier()
 #define __shfl_xor_sync(mask, value, laneMask) emulatedShuffleXor(value, laneMask)
 
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+
 typedef _Float16 __half;
 static inline float __half2float(__half h) { return (float) h; }
 static inline __half __float2half_rn(float x) { return (__half) x; }

@@ -27,7 +27,7 @@ const std::map<std::string, emulator::Kernel> &table() {
         ENTRY(copy), ENTRY(addScaled), ENTRY(broadcast), ENTRY(gather), ENTRY(normForward), ENTRY(normVjp),
         ENTRY(activation), ENTRY(activationVjp), ENTRY(gated), ENTRY(gatedVjp), ENTRY(softCap), ENTRY(rotate),
         ENTRY(attention), ENTRY(attentionVjpQuery), ENTRY(attentionVjpKey), ENTRY(attentionVjpFrozen),
-        ENTRY(attentionPattern)};
+        ENTRY(attentionPattern), ENTRY(scoresSoftmax), ENTRY(scoresPattern), ENTRY(scoresVjp)};
     return kernels;
 }
 

@@ -550,6 +550,136 @@ extern "C" __global__ void attentionVjpFrozen(
     keyVjp<true>(dz, q, k, v, lse, p, partOf(parts), dv, dv, dv);
 }
 
+// ---- attention of long prompts, whose products are cuBLAS's
+//
+// Scores of queries first .. first + queries - 1 of a prompt lie as [head][cotangent][query][key], rows of ld elements, a
+// multiple of four, of which the first `keys` are used: key j stands at j - firstKey. A block owns one row.
+
+struct Scores {
+    float scale, cap; // cap 0: none
+    int window, start, first, queries, firstKey, keys, ld;
+};
+
+__device__ inline float4 *scoresOf(float *scores, const Scores &p, int cotangents) {
+    long long matrix = (long long) blockIdx.y * cotangents + blockIdx.z;
+    return (float4 *) (scores + (matrix * p.queries + blockIdx.x) * p.ld);
+}
+
+// Whether query t sees the key at place c of its row.
+__device__ inline bool sees(const Scores &p, int t, int c) {
+    int j = p.firstKey + c;
+    return j <= t && t - j < p.window;
+}
+
+// Whether it sees any of the four places from c on.
+__device__ inline bool seesSome(const Scores &p, int t, int c) {
+    return p.firstKey + c <= t && t - (p.firstKey + c + 3) < p.window;
+}
+
+__device__ inline float scoreOf(const Scores &p, float product) {
+    float s = p.scale * product;
+    return p.cap > 0 ? p.cap * tanhf(s / p.cap) : s;
+}
+
+// The largest score that a thread has met, and the sum of exp(score - peak).
+struct Peak {
+    float peak, sum;
+};
+
+__device__ inline Peak include(Peak a, float score) {
+    if (score <= a.peak) return {a.peak, a.sum + expf(score - a.peak)};
+    return {score, a.sum * expf(a.peak - score) + 1}; // expf(-inf) is 0
+}
+
+__device__ inline float blockMax(float v) {
+    __shared__ float partial[32];
+    v = warpMax(v);
+    if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = v;
+    __syncthreads();
+    float most = partial[0];
+    for (int w = 1; w < (int) blockDim.x / 32; w++) most = fmaxf(most, partial[w]);
+    __syncthreads();
+    return most;
+}
+
+// scores := A, from the log of each row's sum of exponentials.
+__device__ inline void weigh(float4 *row, const Scores &p, int t, float lse) {
+    for (int c = 4 * threadIdx.x; c < p.ld; c += 4 * blockDim.x) {
+        float4 a = {0, 0, 0, 0};
+        if (seesSome(p, t, c)) {
+            float4 s = row[c / 4];
+            a.x = sees(p, t, c) ? expf(scoreOf(p, s.x) - lse) : 0;
+            a.y = sees(p, t, c + 1) ? expf(scoreOf(p, s.y) - lse) : 0;
+            a.z = sees(p, t, c + 2) ? expf(scoreOf(p, s.z) - lse) : 0;
+            a.w = sees(p, t, c + 3) ? expf(scoreOf(p, s.w) - lse) : 0;
+        }
+        row[c / 4] = a;
+    }
+}
+
+// scores := A and lse.
+extern "C" __global__ void scoresSoftmax(float *scores, Scores p, View lse) {
+    int t = p.first + blockIdx.x;
+    float4 *row4 = scoresOf(scores, p, 1);
+    Peak mine = {-INFINITY, 0};
+    for (int c = 4 * threadIdx.x; c < p.ld; c += 4 * blockDim.x) {
+        if (!seesSome(p, t, c)) continue;
+        float4 s = row4[c / 4];
+        if (sees(p, t, c)) mine = include(mine, scoreOf(p, s.x));
+        if (sees(p, t, c + 1)) mine = include(mine, scoreOf(p, s.y));
+        if (sees(p, t, c + 2)) mine = include(mine, scoreOf(p, s.z));
+        if (sees(p, t, c + 3)) mine = include(mine, scoreOf(p, s.w));
+    }
+    float peak = blockMax(mine.peak);
+    float sum = blockSum(mine.sum > 0 ? mine.sum * expf(mine.peak - peak) : 0);
+    float total = peak + logf(sum);
+    weigh(row4, p, t, total);
+    if (threadIdx.x == 0) row(lse, p.start + t)[blockIdx.y] = total;
+}
+
+// scores := A, from the lse of the forward pass.
+extern "C" __global__ void scoresPattern(float *scores, Scores p, View lse) {
+    int t = p.first + blockIdx.x;
+    weigh(scoresOf(scores, p, 1), p, t, row(lse, p.start + t)[blockIdx.y]);
+}
+
+// The derivative of the cap where the pattern is a: the score is lse + log(a).
+__device__ inline float slopeAt(const Scores &p, float a, float lse) {
+    if (p.cap <= 0 || a <= 0) return 1;
+    float s = (lse + logf(a)) / p.cap;
+    return 1 - s * s;
+}
+
+// scoresPattern: A = softmax(cap(scale * product)). From dA to the cotangent of the product, in place:
+// scale * slope * A (dA - sum_j A dA).
+extern "C" __global__ void scoresVjp(float *dA, float *pattern, Scores p, int cotangents, View lse) {
+    int t = p.first + blockIdx.x;
+    float4 *d = scoresOf(dA, p, cotangents);
+    const float4 *a = (const float4 *) (pattern + ((long long) blockIdx.y * p.queries + blockIdx.x) * p.ld);
+    float sum = 0;
+    for (int c = threadIdx.x; c < p.ld / 4; c += blockDim.x) {
+        if (!seesSome(p, t, 4 * c)) continue;
+        float4 x = a[c], y = d[c];
+        // a is 0 where a key is not seen, but beyond the last key dA is not even a number
+        if (sees(p, t, 4 * c)) sum += x.x * y.x;
+        if (sees(p, t, 4 * c + 1)) sum += x.y * y.y;
+        if (sees(p, t, 4 * c + 2)) sum += x.z * y.z;
+        if (sees(p, t, 4 * c + 3)) sum += x.w * y.w;
+    }
+    float mean = blockSum(sum), total = row(lse, p.start + t)[blockIdx.y];
+    for (int c = threadIdx.x; c < p.ld / 4; c += blockDim.x) {
+        float4 ds = {0, 0, 0, 0};
+        if (seesSome(p, t, 4 * c)) {
+            float4 x = a[c], y = d[c];
+            if (sees(p, t, 4 * c)) ds.x = p.scale * slopeAt(p, x.x, total) * x.x * (y.x - mean);
+            if (sees(p, t, 4 * c + 1)) ds.y = p.scale * slopeAt(p, x.y, total) * x.y * (y.y - mean);
+            if (sees(p, t, 4 * c + 2)) ds.z = p.scale * slopeAt(p, x.z, total) * x.z * (y.z - mean);
+            if (sees(p, t, 4 * c + 3)) ds.w = p.scale * slopeAt(p, x.w, total) * x.w * (y.w - mean);
+        }
+        d[c] = ds;
+    }
+}
+
 // A block owns query blockIdx.x of the prompt that starts at row start; blockIdx.y is the head.
 extern "C" __global__ void attentionPattern(
         View q, View k, View lse, Attention p, int start, int length, View pattern) {

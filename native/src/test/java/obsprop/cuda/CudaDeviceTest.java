@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import obsprop.cuda.emulator.Emulator;
 import obsprop.cuda.emulator.TestDevice;
 import org.junit.jupiter.api.AfterEach;
@@ -17,6 +18,10 @@ import org.junit.jupiter.api.Test;
 class CudaDeviceTest {
     @AfterEach
     void nothingIsLeaked() {
+        requireNothingLeft();
+    }
+
+    static void requireNothingLeft() {
         if (!TestDevice.mustBeReal()) {
             Emulator emulator = TestDevice.emulator();
             assertEquals(0, emulator.liveAllocations(), "live allocations");
@@ -25,7 +30,7 @@ class CudaDeviceTest {
         }
     }
 
-    private static float[] floats(CudaDevice device, MemorySegment segment) {
+    static float[] floats(CudaDevice device, MemorySegment segment) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment host = arena.allocate(segment.byteSize());
             device.stream().download(segment, host);
@@ -34,7 +39,7 @@ class CudaDeviceTest {
         }
     }
 
-    private static MemorySegment upload(CudaDevice device, Arena arena, float... values) {
+    static MemorySegment upload(CudaDevice device, Arena arena, float... values) {
         MemorySegment target = device.allocate(values.length * 4L, arena);
         device.stream().upload(arena.allocateFrom(ValueLayout.JAVA_FLOAT, values), target);
         return target;
@@ -78,6 +83,36 @@ class CudaDeviceTest {
             Cublas.Size size = new Cublas.Size(2, 2, 3);
             device.cublas().gemm(CudaPrecision.FP32, size, a, b, new Cublas.Operand(c, 2, false), true);
             assertArrayEquals(new float[] {107, 105, 116, 111}, floats(device, c));
+        }
+    }
+
+    /** Two products that share their right operand and are written side by side into one matrix. */
+    @Test
+    void multipliesInBatches() {
+        try (CudaDevice device = TestDevice.open(); Arena arena = Arena.ofConfined()) {
+            Cublas.Operand a = new Cublas.Operand(upload(device, arena, 1, 2, 3, 4, 5, 6, 7, 8), 2, false); // 2 of [2,2]
+            Cublas.Operand b = new Cublas.Operand(upload(device, arena, 1, 0, 2, 1), 2, false); // [2,2]
+            MemorySegment c = upload(device, arena, 0, 0, 0, 0, 10, 10, 10, 10);
+            Cublas.Batch batch = new Cublas.Batch(2, 4, 0, 2);
+            Cublas.Size size = new Cublas.Size(2, 2, 2);
+            device.cublas().gemmBatched(CudaPrecision.FP32, size, a, b, new Cublas.Operand(c, 4, false), batch, true);
+            assertArrayEquals(new float[] {5, 2, 17, 6, 21, 14, 33, 18}, floats(device, c));
+        }
+    }
+
+    @Test
+    void batchesAreBoundedAndKeptApart() {
+        TestDevice.emulator();
+        try (CudaDevice device = TestDevice.open(); Arena arena = Arena.ofConfined()) {
+            Cublas.Operand x = new Cublas.Operand(upload(device, arena, new float[8]), 2, false);
+            Cublas.Operand y = new Cublas.Operand(upload(device, arena, new float[8]), 2, false);
+            Cublas.Size size = new Cublas.Size(2, 2, 2);
+            List<Cublas.Batch> wrong = List.of(new Cublas.Batch(3, 4, 0, 0), new Cublas.Batch(2, 5, 0, 4),
+                    new Cublas.Batch(2, 4, -1, 4), new Cublas.Batch(2, 4, 4, 3));
+            for (Cublas.Batch batch : wrong) {
+                assertThrows(CudaException.class,
+                        () -> device.cublas().gemmBatched(CudaPrecision.FP32, size, x, x, y, batch, false));
+            }
         }
     }
 
@@ -156,7 +191,7 @@ class CudaDeviceTest {
             device.allocate(8, arena);
             device.allocate(8, arena);
             assertEquals(2, emulator.liveAllocations());
-            assertEquals(4, emulator.liveObjects(), "context, stream, module, cuBLAS handle");
+            assertEquals(5, emulator.liveObjects(), "context, stream, module, cuBLAS and cublasLt handles");
         }
     }
 

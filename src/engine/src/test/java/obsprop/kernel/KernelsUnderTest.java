@@ -11,4 +11,9 @@ public interface KernelsUnderTest {
 
     /** The kernels under test; the same at every call. */
     Kernels kernels();
+
+    /** Whether the product of a row is the same, to the bit, whatever rows lie beside it: cuBLAS does not promise it. */
+    default boolean rowsAreIndependent() {
+        return true;
+    }
 }

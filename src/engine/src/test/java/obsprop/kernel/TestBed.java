@@ -157,6 +157,15 @@ final class TestBed implements AutoCloseable {
         assertArrayEquals(fetch(a), fetch(b), context);
     }
 
+    /** Demands the same bits where {@code exact}, a difference within {@code tolerance} otherwise. */
+    void same(String context, Operand a, Operand b, boolean exact, double tolerance) {
+        if (exact) {
+            same(context, a, b);
+        } else {
+            assertArrayEquals(fetch(a), fetch(b), tolerance, context);
+        }
+    }
+
     /** {@link Tolerance#of} for the type under test. */
     double tolerance(int length, double magnitude) {
         return Tolerance.of(tested.activationType(), length, magnitude);

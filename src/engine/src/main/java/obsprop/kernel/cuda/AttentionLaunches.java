@@ -3,6 +3,7 @@ package obsprop.kernel.cuda;
 import java.util.Arrays;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaFunction.Grid;
+import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
@@ -11,7 +12,7 @@ import obsprop.kernel.Segments;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
-/** Attention, its VJP and its pattern; see {@code kernels.cu} for how blocks share the work. */
+/** Attention, its VJP and its pattern: of short prompts by kernels of their own, see {@code kernels.cu} for how blocks share the work. */
 final class AttentionLaunches implements AutoCloseable {
     /** {@code ROWS_PER_BLOCK}, {@code WARPS * LANES} and {@code MAX_WIDTH} of {@code kernels.cu}. */
     private static final int ROWS_PER_BLOCK = 16;
@@ -20,17 +21,28 @@ final class AttentionLaunches implements AutoCloseable {
     private static final int MAX_WIDTH = 256;
     private static final int MAX_GRID = 65535;
 
+    /** Mean length of prompts from which on {@link LongAttention} is taken. */
+    private static final int LONG = 64;
+
     private final Launcher launcher;
+    private final Transfers transfers;
+    private final LongAttention longAttention;
     private final IntTable parts;
     private final Scratch deltas;
 
-    AttentionLaunches(CudaDevice device, Launcher launcher) {
+    AttentionLaunches(CudaDevice device, Launcher launcher, Transfers transfers, CudaPrecision precision) {
         this.launcher = launcher;
+        this.transfers = transfers;
+        longAttention = new LongAttention(device, launcher, precision);
         parts = new IntTable(device);
         deltas = new Scratch(device);
     }
 
     void forward(AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z) {
+        if (isLong(segments)) {
+            longAttention.forward(in, spec, segments, z);
+            return;
+        }
         int[] table = parts(segments);
         launcher.begin();
         launcher.view(in.q()).view(in.k()).view(in.v());
@@ -42,6 +54,10 @@ final class AttentionLaunches implements AutoCloseable {
 
     void vjp(Tensor dz, AttentionInputs in, AttentionSpec spec, Segments segments, AttentionRule rule,
             AttentionCotangents out) {
+        if (isLong(segments)) {
+            longAttention.vjp(dz, in, spec, segments, rule, out, () -> clearKeys(rule, out));
+            return;
+        }
         int[] table = parts(segments);
         int cotangents = segments.rows() == 0 ? 0 : dz.size(0) / segments.rows();
         int blocks = table.length / 3;
@@ -61,6 +77,17 @@ final class AttentionLaunches implements AutoCloseable {
                 launcher.view(delta).view(out.dk()).view(out.dv());
                 launcher.launch("attentionVjpKey", keys);
             }
+        }
+    }
+
+    private static boolean isLong(Segments segments) {
+        return segments.rows() >= (long) LONG * segments.count() && segments.rows() > 0;
+    }
+
+    private void clearKeys(AttentionRule rule, AttentionCotangents out) {
+        transfers.zero(out.dv());
+        if (rule == AttentionRule.EXACT) {
+            transfers.zero(out.dk());
         }
     }
 
@@ -117,6 +144,7 @@ final class AttentionLaunches implements AutoCloseable {
 
     @Override
     public void close() {
+        longAttention.close();
         parts.close();
         deltas.close();
     }

@@ -2,6 +2,7 @@ package obsprop.model.layer;
 
 import java.lang.foreign.Arena;
 import java.util.Optional;
+import obsprop.kernel.Activation;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Transpose;
 import obsprop.kernel.Write;
@@ -51,25 +52,31 @@ public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Option
 
     /** {@code y (+)= x W^T + b}, x [N,in], y [N,out]. */
     public void forward(Kernels kernels, Tensor x, Tensor y, Write write) {
-        if (bias.isPresent()) {
-            kernels.broadcast(bias.get(), y, write);
-            multiply(kernels, x, layout.forward, y, Write.ACCUMULATE);
-        } else {
-            multiply(kernels, x, layout.forward, y, write);
-        }
+        kernels.linear(x, operand(layout.forward), sense(layout.forward), bias, y, write);
+    }
+
+    /** {@code pre = x W^T + b} and {@code y = f(pre)}, x [N,in], pre and y [N,out]. */
+    public void forward(Kernels kernels, Tensor x, Activation f, Tensor pre, Tensor y) {
+        kernels.linearActivation(x, operand(layout.forward), sense(layout.forward), bias, f, pre, y);
     }
 
     /** Transposes {@code y = x W^T + b}: {@code dx (+)= dy W}, dy [R,out], dx [R,in]. */
     public void vjp(Kernels kernels, Tensor dy, Tensor dx, Write write) {
-        multiply(kernels, dy, layout.backward, dx, write);
+        kernels.gemm(dy, Transpose.NO, operand(layout.backward), sense(layout.backward), dx, write);
     }
 
-    private void multiply(Kernels kernels, Tensor a, Transpose transpose, Tensor c, Write write) {
-        if (transpose == Transpose.YES && transposed.isPresent()) {
-            kernels.gemm(a, Transpose.NO, transposed.get(), Transpose.NO, c, write);
-        } else {
-            kernels.gemm(a, Transpose.NO, weight, transpose, c, write);
-        }
+    /** Transposes {@code y = f(x) W^T + b}: {@code dx = f'(x) * (dy W)}, dy [R,out], x [N,in], dx [R,in]. */
+    public void vjp(Kernels kernels, Tensor dy, Activation f, Tensor x, Tensor dx) {
+        kernels.activationLinearVjp(f, dy, operand(layout.backward), sense(layout.backward), x, dx);
+    }
+
+    /** What is multiplied by where {@code op(weight)} is meant, in {@link #sense}: the transposed copy spares a transpose. */
+    private Tensor operand(Transpose transpose) {
+        return transpose == Transpose.YES ? transposed.orElse(weight) : weight;
+    }
+
+    private Transpose sense(Transpose transpose) {
+        return transposed.isPresent() ? Transpose.NO : transpose;
     }
 
     /** The same map to the outputs {@code from <= o < to} only; a view. */

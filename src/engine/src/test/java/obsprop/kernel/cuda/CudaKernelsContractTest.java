@@ -1,6 +1,7 @@
 package obsprop.kernel.cuda;
 
 import obsprop.cuda.CudaPrecision;
+import obsprop.cuda.emulator.TestDevice;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.KernelsContract;
 import org.junit.jupiter.api.AfterAll;
@@ -21,6 +22,11 @@ final class CudaKernelsContractTest implements KernelsContract {
     @Override
     public Kernels kernels() {
         return cuda.kernels();
+    }
+
+    @Override
+    public boolean rowsAreIndependent() {
+        return !TestDevice.mustBeReal();
     }
 
     @AfterAll
