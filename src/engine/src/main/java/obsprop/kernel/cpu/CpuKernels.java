@@ -121,7 +121,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
 
     @Override
     public Optional<Tensor> transposed(Arena arena, Tensor weight) {
-        boolean small = weight.isContiguous() && SmallProducts.takes(weight.size(0), weight.size(1));
+        boolean small = weight.isContiguous() && SmallProducts.takes(weight.size(0), weight.size(1), weight.dtype());
         return small ? Optional.of(place(arena, SmallProducts.transposed(arena, weight))) : Optional.empty();
     }
 

@@ -51,7 +51,7 @@ final class Gemm {
         k = left.size(transA == Transpose.NO ? 1 : 0);
         add = write == Write.ACCUMULATE;
         boolean rowsInPlace = transA == Transpose.NO && a.type == DType.F32;
-        if (rowsInPlace && transB == Transpose.NO && SmallProducts.takes(n, k)) {
+        if (rowsInPlace && transB == Transpose.NO && SmallProducts.takes(n, k, b.type)) {
             smallProducts.run(workers, m, n, k, add);
         } else if (rowsInPlace && transB == Transpose.YES) {
             rowsTimesRows.run(workers, m, n, k, add);
