@@ -62,6 +62,8 @@ public interface AttentionContract extends KernelsUnderTest {
             shape(4, 2, 7, new AttentionSpec(0.4, 1, AttentionSpec.NO_CAP), 1, 3, 13, 1),
             shape(2, 1, 64, uncapped(0.125), 2, 65),
             shape(6, 3, 13, new AttentionSpec(0.3, 4, AttentionSpec.NO_CAP), 2, 13, 64, 5),
+            shape(4, 2, 16, new AttentionSpec(0.25, 3, AttentionSpec.NO_CAP), 1, 4, 11, 16, 17, 1),
+            shape(2, 2, 32, uncapped(0.2), 1, 5, 8),
             shape(3, 1, 16, new AttentionSpec(0.25, 64, 2), 2, 70, 2),
             shape(2, 2, 20, new AttentionSpec(0.2, AttentionSpec.NO_WINDOW, 5), 4, 133),
             shape(4, 2, 5, new AttentionSpec(0.3, 70, AttentionSpec.NO_CAP), 1, 70, 270),

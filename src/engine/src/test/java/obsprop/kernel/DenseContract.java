@@ -1,10 +1,12 @@
 package obsprop.kernel;
 
+import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.Random;
 import obsprop.kernel.TestBed.Operand;
 import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
 import obsprop.testing.Measured;
 import obsprop.testing.Tolerance;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -16,7 +18,7 @@ public interface DenseContract extends KernelsUnderTest {
     /** m, n, k: rows, columns, length of the sums. */
     int[][] PRODUCTS = {
         {1, 1, 1}, {1, 7, 13}, {1, 207, 64}, {3, 1, 7}, {7, 13, 1}, {13, 65, 3}, {64, 64, 64}, {65, 7, 207}, {130, 5, 33},
-        {7, 19, 1031}
+        {7, 19, 1031}, {11, 130, 600}, {1, 256, 40}
     };
 
     @ParameterizedTest
@@ -47,6 +49,28 @@ public interface DenseContract extends KernelsUnderTest {
                     bed.both(s -> s.kernels().gemm(s.of(a), ta, s.of(b), tb, s.of(c), write));
                     bed.check("m " + m + " n " + n + " k " + k + " " + ta + " " + tb + " " + write, c, tolerance);
                 }
+            }
+        }
+    }
+
+    /** A transposed copy holds the same numbers, where a backend makes one. */
+    @ParameterizedTest
+    @EnumSource
+    default void transposed(Layout layout) {
+        for (DType type : WEIGHT_TYPES) {
+            try (Measured measured = new Measured("transposed " + type + " " + layout);
+                    TestBed bed = new TestBed(kernels(), layout, measured)) {
+                Operand w = bed.weight(type, 1, 13, 70);
+                Operand x = bed.input(1, 7, 70);
+                Operand y = bed.output(Write.OVERWRITE, 7, 13);
+                bed.both(s -> {
+                    try (Arena arena = Arena.ofShared()) {
+                        Optional<Tensor> copy = s.kernels().transposed(arena, s.of(w));
+                        Transpose how = copy.isPresent() ? Transpose.NO : Transpose.YES;
+                        s.kernels().gemm(s.of(x), Transpose.NO, copy.orElse(s.of(w)), how, s.of(y), Write.OVERWRITE);
+                    }
+                });
+                bed.check("transposed", y, bed.tolerance(70, 70 / 4.0));
             }
         }
     }

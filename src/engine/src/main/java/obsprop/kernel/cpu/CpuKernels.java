@@ -28,7 +28,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     private static final Tensor NOTHING = Tensor.allocate(Arena.global(), DType.F32, 0, 0);
 
     private final Workers workers;
-    private final Pool<Gemm> gemms = new Pool<>(Gemm::new);
+    private final Pool<Gemm> gemms;
     private final Pool<Attention> attentions = new Pool<>(() -> new Attention(NOTHING));
     private final Pool<Norms> norms = new Pool<>(() -> new Norms(NOTHING));
     private final Pool<Elementwise> elementwise = new Pool<>(() -> new Elementwise(NOTHING));
@@ -36,9 +36,10 @@ public final class CpuKernels implements Kernels, AutoCloseable {
 
     private final WeightView weightView;
 
-    private CpuKernels(Workers workers, WeightView weightView) {
+    private CpuKernels(Workers workers, WeightView weightView, boolean warm) {
         this.workers = workers;
         this.weightView = weightView;
+        gemms = new Pool<>(() -> new Gemm(warm));
     }
 
     /** How placed weights see their memory. Loops run twice as fast where all segments are plain, none mapped. */
@@ -68,7 +69,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
      */
     public static CpuKernels create(int threads, WeightView weightView) {
         requireVectorModule();
-        return new CpuKernels(new Workers(threads), weightView);
+        return new CpuKernels(new Workers(threads), weightView, false);
     }
 
     /**
@@ -79,7 +80,12 @@ public final class CpuKernels implements Kernels, AutoCloseable {
      */
     public static CpuKernels create(int threads, Executor executor) {
         requireVectorModule();
-        return new CpuKernels(new Workers(threads, executor), (weight, owner) -> weight);
+        return new CpuKernels(new Workers(threads, executor), (weight, owner) -> weight, false);
+    }
+
+    /** Kernels that use vectors from their first product on: for tests of those. */
+    static CpuKernels warm(int threads) {
+        return new CpuKernels(new Workers(threads), (weight, owner) -> weight, true);
     }
 
     private static void requireVectorModule() {

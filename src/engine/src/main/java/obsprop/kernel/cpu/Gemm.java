@@ -34,12 +34,18 @@ final class Gemm {
     private final SmallProducts smallProducts = new SmallProducts(a, b, c);
     private final RowsTimesRows rowsTimesRows = new RowsTimesRows(a, b, c);
     private final RankUpdates rankUpdates = new RankUpdates(a, b, c);
+    private final FirstProducts first;
     private int m;
     private int n;
     private int k;
     private int columns;
     private int blockRows;
     private boolean add;
+
+    /** @param warm whether even its first products go by vectors */
+    Gemm(boolean warm) {
+        first = new FirstProducts(!warm);
+    }
 
     /** See {@link obsprop.kernel.Kernels#gemm}. */
     void run(Workers workers, Tensor left, Transpose transA, Tensor right, Transpose transB, Tensor out, Write write) {
@@ -50,6 +56,10 @@ final class Gemm {
         n = out.size(1);
         k = left.size(transA == Transpose.NO ? 1 : 0);
         add = write == Write.ACCUMULATE;
+        if (first.take(a, b, m, n, k)) {
+            first.run(a, b, c, m, n, k, add);
+            return;
+        }
         boolean rowsInPlace = transA == Transpose.NO && a.type == DType.F32;
         if (rowsInPlace && transB == Transpose.NO && SmallProducts.takes(n, k, b.type)) {
             smallProducts.run(workers, m, n, k, add);

@@ -44,6 +44,22 @@ final class CpuThreadsTest {
         }
     }
 
+    /** Products that are done before vectors are compiled, and those done after. */
+    @Test
+    void theFirstProductsGiveTheSameBits() {
+        try (Arena arena = Arena.ofShared();
+                CpuKernels cold = CpuKernels.create(1);
+                CpuKernels warm = CpuKernels.warm(1)) {
+            for (int rows : new int[] {1, FEW, 20}) {
+                Layer first = new Layer(arena, rows + 2);
+                Layer later = new Layer(arena, rows + 2);
+                first.run(cold);
+                later.run(warm);
+                same(later.outputs(), first.outputs());
+            }
+        }
+    }
+
     @Test
     void anEmbeddersExecutorGivesTheSameBits() {
         try (Arena arena = Arena.ofShared();
@@ -180,7 +196,7 @@ final class CpuThreadsTest {
         }
 
         List<float[]> results(int threads) {
-            try (CpuKernels kernels = CpuKernels.create(threads)) {
+            try (CpuKernels kernels = CpuKernels.warm(threads)) {
                 run(kernels);
                 return outputs();
             }
