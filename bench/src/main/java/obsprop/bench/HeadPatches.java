@@ -49,7 +49,7 @@ import org.openjdk.jmh.infra.BenchmarkParams;
 @Warmup(iterations = HeadPatches.WARMUP, time = 3)
 @Measurement(iterations = 4, time = 3)
 public class HeadPatches {
-    static final int WARMUP = 2;
+    static final int WARMUP = 4;
 
     @Param({"model"})
     public String model;

@@ -46,9 +46,9 @@ import org.openjdk.jmh.infra.BenchmarkParams;
 @Warmup(iterations = ModelPass.WARMUP, time = 3)
 @Measurement(iterations = 5, time = 2)
 public class ModelPass {
-    static final int WARMUP = 2;
+    static final int WARMUP = 5;
     private static final int PROVED_TOKENS = 3;
-    private static final double TOLERANCE = 1e-4;
+    private static final double TOLERANCE = 1e-3;
     /**
      * Of two engines in F32 on the whole prompt: GPT-Neo's scores are not scaled, and with random weights rounding grows
      * from layer to layer. On eight layers and 16 tokens each is 1e-4 away from double; wrong arithmetic is away by more.

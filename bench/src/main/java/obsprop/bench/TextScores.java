@@ -46,7 +46,7 @@ import org.openjdk.jmh.annotations.Warmup;
 @Warmup(iterations = TextScores.WARMUP)
 @Measurement(iterations = 4)
 public class TextScores {
-    static final int WARMUP = 2;
+    static final int WARMUP = 3;
     private static final double AUTHORS_TOKENS_PER_SECOND = 186;
 
     @Param({"model"})
