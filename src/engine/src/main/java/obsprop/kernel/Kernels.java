@@ -29,6 +29,11 @@ public interface Kernels {
     /** Type of activations and cotangents: F32, or F64 for the proving form of the scalar kernels. */
     DType activationType();
 
+    /** Elements of the widest cotangents that a sweep with many of them best works on at once. */
+    default long sweepElements() {
+        return 1L << 24;
+    }
+
     // ---- memory
 
     /** A contiguous, zeroed tensor of {@link #activationType()} where this backend computes; freed with {@code arena}. */
