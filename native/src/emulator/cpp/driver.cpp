@@ -1,58 +1,15 @@
-// The driver API on the CPU, and the emulator's own controls.
-#include "emulator.h"
-#include <cstdint>
+// The driver API on the CPU but for streams and graphs, and the emulator's own controls.
+#include "machine.h"
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <map>
-#include <memory>
-#include <vector>
 
 using namespace emulator;
 
 namespace {
 
-const size_t GUARD = 256;              // bytes watched before and after every allocation
-const unsigned char POISON = 0xCD;     // what fresh memory and its guards hold
 const unsigned FATBIN_MAGIC = 0xBA55ED50;
-const size_t DEFAULT_MEMORY = 4ull << 30;
 const char *const DEVICE_NAME = "obsprop CUDA emulator on the CPU (not a GPU)";
-
-struct Allocation {
-    std::unique_ptr<unsigned char[]> memory; // GUARD, aligned start, size, GUARD
-    unsigned char *start;
-    size_t size;
-};
-
-struct Stream {
-    std::deque<std::function<Result()>> pending;
-};
-
-struct Machine {
-    bool initialised, absent;
-    Result broken;
-    int retained;
-    size_t memory = DEFAULT_MEMORY, used;
-    long allocationsUntilFailure, launchesUntilFailure; // 0: none ahead
-    long objects, damaged;
-    std::map<uintptr_t, Allocation> live;
-    std::map<void *, std::unique_ptr<Stream>> streams;
-};
-
-Machine machine;
-thread_local bool contextIsCurrent;
-
-typedef std::lock_guard<std::recursive_mutex> Locked;
-#define LOCKED Locked locked(emulator::lock())
-// A failed kernel poisons the context: from then on every call answers with its error.
-#define USABLE                                                  \
-    LOCKED;                                                     \
-    if (!machine.initialised) return NOT_INITIALIZED;           \
-    if (!contextIsCurrent || !machine.retained) return INVALID_CONTEXT; \
-    if (machine.broken) return machine.broken
-
-bool counted(long &until) { return until > 0 && --until == 0; }
 
 void dispose(const Allocation &a) {
     for (size_t i = 1; i <= GUARD; i++) {
@@ -62,17 +19,6 @@ void dispose(const Allocation &a) {
             break;
         }
     }
-}
-
-Result drain(Stream &stream) {
-    while (!stream.pending.empty() && !machine.broken) {
-        std::function<Result()> work = std::move(stream.pending.front());
-        stream.pending.pop_front();
-        Result result = work();
-        if (result) machine.broken = result;
-    }
-    stream.pending.clear();
-    return machine.broken;
 }
 
 long environment(const char *name) {
@@ -88,24 +34,32 @@ void releaseContext() {
     }
     for (auto &a : machine.live) dispose(a.second);
     machine.live.clear();
+    machine.pinned.clear();
     machine.used = 0;
     machine.streams.clear();
     machine.objects = 0;
     machine.broken = SUCCESS;
 }
 
+// The page-locked memory that holds these bytes, if any.
+std::shared_ptr<unsigned char> pinnedAround(const void *start, size_t bytes) {
+    auto after = machine.pinned.upper_bound((uintptr_t) start);
+    if (after == machine.pinned.begin()) return nullptr;
+    auto found = --after;
+    return (uintptr_t) start + bytes <= found->first + found->second.size ? found->second.memory : nullptr;
+}
+
 } // namespace
+
+Machine emulator::machine;
+thread_local bool emulator::contextIsCurrent;
 
 std::recursive_mutex &emulator::lock() {
     static std::recursive_mutex mutex;
     return mutex;
 }
 
-bool emulator::isStream(const void *stream) { return machine.streams.count(const_cast<void *>(stream)) > 0; }
-
-void emulator::enqueue(void *stream, std::function<Result()> work) {
-    machine.streams[stream]->pending.push_back(std::move(work));
-}
+bool emulator::counted(long &until) { return until > 0 && --until == 0; }
 
 bool emulator::withinOneAllocation(const void *start, size_t bytes) {
     auto after = machine.live.upper_bound((uintptr_t) start);
@@ -132,6 +86,7 @@ EXPORT void emulator_fail_launch(long nth) { LOCKED; machine.launchesUntilFailur
 EXPORT long emulator_live_allocations() { LOCKED; return (long) machine.live.size(); }
 EXPORT long emulator_live_objects() { LOCKED; return machine.objects + machine.retained; }
 EXPORT long emulator_damaged_allocations() { LOCKED; return machine.damaged; }
+EXPORT long emulator_graph_launches() { LOCKED; return machine.graphLaunches; }
 
 // ---- devices and contexts
 
@@ -155,7 +110,9 @@ EXPORT int cuGetErrorName(int error, const char **name) {
         {NO_DEVICE, "CUDA_ERROR_NO_DEVICE"}, {INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE"},
         {INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE"}, {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT"},
         {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE"}, {NOT_FOUND, "CUDA_ERROR_NOT_FOUND"},
-        {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};
+        {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"},
+        {STREAM_CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
+        {STREAM_CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"}};
     auto found = names.find(error);
     *name = found == names.end() ? nullptr : found->second;
     return *name ? SUCCESS : INVALID_VALUE;
@@ -208,6 +165,7 @@ EXPORT int cuMemGetInfo_v2(size_t *free, size_t *total) {
 EXPORT int cuMemAllocAsync(uintptr_t *pointer, size_t size, void *stream) {
     USABLE;
     if (!size || !isStream(stream)) return INVALID_VALUE;
+    NOT_CAPTURED(stream);
     if (counted(machine.allocationsUntilFailure) || size > machine.memory - machine.used) return OUT_OF_MEMORY;
     size_t whole = size + 3 * GUARD;
     Allocation a{std::unique_ptr<unsigned char[]>(new unsigned char[whole]), nullptr, size};
@@ -222,6 +180,7 @@ EXPORT int cuMemFreeAsync(uintptr_t pointer, void *stream) {
     LOCKED;
     auto found = machine.live.find(pointer);
     if (found == machine.live.end() || !isStream(stream)) return INVALID_VALUE;
+    NOT_CAPTURED(stream);
     std::shared_ptr<Allocation> a = std::make_shared<Allocation>(std::move(found->second));
     machine.live.erase(found);
     machine.used -= a->size;
@@ -231,13 +190,16 @@ EXPORT int cuMemFreeAsync(uintptr_t pointer, void *stream) {
     });
     return machine.broken;
 }
-// From pageable memory: the source is read before the call returns.
+// The source is read before the call returns, unless it is page-locked.
 EXPORT int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *stream) {
     USABLE;
     if (!isStream(stream) || !withinOneAllocation((void *) to, bytes)) return INVALID_VALUE;
-    std::vector<char> staged((const char *) from, (const char *) from + bytes);
-    enqueue(stream, [to, staged] {
-        memcpy((void *) to, staged.data(), staged.size());
+    NOT_CAPTURED(stream);
+    std::shared_ptr<unsigned char> locked_pages = pinnedAround(from, bytes);
+    std::vector<char> staged;
+    if (!locked_pages) staged.assign((const char *) from, (const char *) from + bytes);
+    enqueue(stream, [=] {
+        memcpy((void *) to, locked_pages ? from : staged.data(), bytes);
         return SUCCESS;
     });
     return SUCCESS;
@@ -245,6 +207,7 @@ EXPORT int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, vo
 EXPORT int cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *stream) {
     USABLE;
     if (!isStream(stream) || !withinOneAllocation((void *) from, bytes)) return INVALID_VALUE;
+    NOT_CAPTURED(stream);
     enqueue(stream, [=] {
         memcpy(to, (void *) from, bytes);
         return SUCCESS;
@@ -269,6 +232,27 @@ EXPORT int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t bytes, void
         memset((void *) to, value, bytes);
         return SUCCESS;
     });
+    return SUCCESS;
+}
+
+EXPORT int cuMemHostAlloc(void **pointer, size_t size, unsigned) {
+    USABLE;
+    if (!size) return INVALID_VALUE;
+    if (counted(machine.allocationsUntilFailure)) return OUT_OF_MEMORY;
+    std::shared_ptr<unsigned char> memory(new unsigned char[size], std::default_delete<unsigned char[]>());
+    memset(memory.get(), POISON, size);
+    *pointer = memory.get();
+    machine.pinned[(uintptr_t) *pointer] = {memory, size};
+    countObject(1);
+    return SUCCESS;
+}
+EXPORT int cuMemFreeHost(void *pointer) {
+    LOCKED;
+    auto found = machine.pinned.find((uintptr_t) pointer);
+    if (found == machine.pinned.end()) return INVALID_VALUE;
+    memset(pointer, POISON, found->second.size);
+    machine.pinned.erase(found);
+    countObject(-1);
     return SUCCESS;
 }
 
@@ -300,33 +284,11 @@ EXPORT int cuLaunchKernel(const void *function, unsigned gx, unsigned gy, unsign
     bool block = bx && by && bz && bx <= 1024 && by <= 1024 && bz <= 64 && (size_t) bx * by * bz <= 1024;
     if (!function || !grid || !block || !isStream(stream)) return INVALID_VALUE;
     std::function<void()> body = (*(const Kernel *) function)(arguments);
-    bool fails = counted(machine.launchesUntilFailure);
+    // counted when queued, or each time that a graph runs it
+    bool inGraph = machine.streams[stream]->capturing, fails = !inGraph && counted(machine.launchesUntilFailure);
     enqueue(stream, [=] {
-        return !fails && runGrid({gx, gy, gz}, {bx, by, bz}, body) ? SUCCESS : LAUNCH_FAILED;
+        bool failsNow = fails || (inGraph && counted(machine.launchesUntilFailure));
+        return !failsNow && runGrid({gx, gy, gz}, {bx, by, bz}, body) ? SUCCESS : LAUNCH_FAILED;
     });
     return SUCCESS;
-}
-
-// ---- streams
-
-EXPORT int cuStreamCreate(void **stream, unsigned) {
-    USABLE;
-    std::unique_ptr<Stream> created(new Stream);
-    *stream = created.get();
-    machine.streams.emplace(*stream, std::move(created));
-    countObject(1);
-    return SUCCESS;
-}
-EXPORT int cuStreamSynchronize(void *stream) {
-    USABLE;
-    if (!isStream(stream)) return INVALID_HANDLE;
-    return drain(*machine.streams[stream]);
-}
-EXPORT int cuStreamDestroy_v2(void *stream) {
-    LOCKED;
-    if (!isStream(stream)) return INVALID_HANDLE;
-    Result result = drain(*machine.streams[stream]);
-    machine.streams.erase(stream);
-    countObject(-1);
-    return result;
 }

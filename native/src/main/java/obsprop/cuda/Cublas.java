@@ -13,6 +13,7 @@ import static obsprop.cuda.binding.cublas_h.cublasGemmEx;
 import static obsprop.cuda.binding.cublas_h.cublasGemmStridedBatchedEx;
 import static obsprop.cuda.binding.cublas_h.cublasGetVersion_v2;
 import static obsprop.cuda.binding.cublas_h.cublasSetStream_v2;
+import static obsprop.cuda.binding.cublas_h.cublasSetWorkspace_v2;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -47,6 +48,11 @@ public final class Cublas {
             cublasDestroy_v2(handle);
             throw e;
         }
+    }
+
+    /** Gives it memory to work in, so that it never allocates any, which a graph would have to record. */
+    void use(MemorySegment workspace) {
+        Status.cublas(cublasSetWorkspace_v2(handle, workspace, workspace.byteSize()), "giving cuBLAS its workspace");
     }
 
     void destroy() {
@@ -90,6 +96,7 @@ public final class Cublas {
     public void gemm(CudaPrecision precision, Size size, Operand a, Operand b, Operand c, boolean accumulate) {
         int type = type(precision);
         device.makeCurrent();
+        device.workspace();
         // cuBLAS is column-major: what it sees of our matrices are the transposes, so it is asked for c^T = b^T a^T.
         int code = cublasGemmEx(handle, operation(b), operation(a), size.n, size.m, size.k,
                 one, b.data, type, leading(b), a.data, type, leading(a),
@@ -102,6 +109,7 @@ public final class Cublas {
             CudaPrecision precision, Size size, Operand a, Operand b, Operand c, Batch batch, boolean accumulate) {
         int type = type(precision);
         device.makeCurrent();
+        device.workspace();
         int code = cublasGemmStridedBatchedEx(handle, operation(b), operation(a), size.n, size.m, size.k,
                 one, b.data, type, leading(b), batch.strideB, a.data, type, leading(a), batch.strideA,
                 accumulate ? one : zero, c.data, CUDA_R_32F(), leading(c), batch.strideC, batch.count,
@@ -109,11 +117,11 @@ public final class Cublas {
         Status.cublas(code, "multiplying " + batch.count + " times " + size.m + "x" + size.k + " by " + size.k + "x" + size.n);
     }
 
-    private static int type(CudaPrecision precision) {
+    static int type(CudaPrecision precision) {
         return precision == CudaPrecision.BF16 ? CUDA_R_16BF() : CUDA_R_32F();
     }
 
-    private static int compute(CudaPrecision precision) {
+    static int compute(CudaPrecision precision) {
         return precision == CudaPrecision.TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32() : CUBLAS_COMPUTE_32F();
     }
 

@@ -8,7 +8,9 @@ import static obsprop.cuda.binding.cuda_driver_h.cuDevicePrimaryCtxRelease_v2;
 import static obsprop.cuda.binding.cuda_driver_h.cuDevicePrimaryCtxRetain;
 import static obsprop.cuda.binding.cuda_driver_h.cuMemAllocAsync;
 import static obsprop.cuda.binding.cuda_driver_h.cuMemFreeAsync;
+import static obsprop.cuda.binding.cuda_driver_h.cuMemFreeHost;
 import static obsprop.cuda.binding.cuda_driver_h.cuMemGetInfo_v2;
+import static obsprop.cuda.binding.cuda_driver_h.cuMemHostAlloc;
 import static obsprop.cuda.binding.cuda_driver_h.cuMemPoolSetAttribute;
 
 import java.lang.foreign.Arena;
@@ -26,6 +28,12 @@ import java.util.Locale;
  * the device.
  */
 public final class CudaDevice implements AutoCloseable {
+    /** What NVIDIA advises for cuBLAS on large devices; less where little is free. */
+    private static final long WORKSPACE = 32 << 20;
+
+    private static final long SHARE_OF_FREE = 16;
+    private static final long WORKSPACE_UNIT = 256;
+
     private final CudaProbe.Present description;
     private final Arena arena = Arena.ofShared();
     private final Deque<Runnable> releases = new ArrayDeque<>();
@@ -33,6 +41,10 @@ public final class CudaDevice implements AutoCloseable {
     private final CudaStream stream;
     private final CudaModule module;
     private final Cublas cublas;
+    private final CublasLt cublasLt;
+    private final Deque<Long> freedInCapture = new ArrayDeque<>();
+    private MemorySegment workspace = MemorySegment.NULL;
+    private final CudaRecorder recorder = new CudaRecorder();
     private long liveAllocations;
     private boolean closed;
 
@@ -49,6 +61,8 @@ public final class CudaDevice implements AutoCloseable {
             releases.push(module::unload);
             cublas = Cublas.create(this, arena);
             releases.push(cublas::destroy);
+            cublasLt = CublasLt.create(this, arena);
+            releases.push(cublasLt::destroy);
         } catch (CudaException e) {
             close();
             throw e;
@@ -97,6 +111,44 @@ public final class CudaDevice implements AutoCloseable {
         return cublas;
     }
 
+    public CublasLt cublasLt() {
+        return cublasLt;
+    }
+
+    /** For work that is recorded. */
+    public CudaRecorder recorder() {
+        return recorder;
+    }
+
+    /** Another stream, which runs beside the first; released with the device. */
+    public synchronized CudaStream newStream() {
+        makeCurrent();
+        CudaStream created = CudaStream.create(this);
+        releases.push(created::destroy);
+        return created;
+    }
+
+    /** An event, released with the device. */
+    public synchronized CudaEvent newEvent() {
+        makeCurrent();
+        CudaEvent created = CudaEvent.create(this);
+        releases.push(created::destroy);
+        return created;
+    }
+
+    /** What cuBLAS and cublasLt work in, in turns, as they share the stream; allocated when first needed. */
+    @SuppressWarnings("restricted") // gives a device pointer the size it was allocated with
+    synchronized MemorySegment workspace() {
+        if (workspace.byteSize() == 0) {
+            long bytes = Math.min(WORKSPACE, freeMemory() / SHARE_OF_FREE) / WORKSPACE_UNIT * WORKSPACE_UNIT;
+            long address = allocate(Math.max(bytes, WORKSPACE_UNIT));
+            releases.push(() -> cuMemFreeAsync(address, stream.handle()));
+            workspace = MemorySegment.ofAddress(address).reinterpret(Math.max(bytes, WORKSPACE_UNIT));
+            cublas.use(workspace);
+        }
+        return workspace;
+    }
+
     /**
      * Memory of the device, not initialised, as a segment whose address is the device pointer: to slice and to pass on,
      * never to read or write from Java. It is freed, in stream order, when {@code owner} closes.
@@ -106,6 +158,15 @@ public final class CudaDevice implements AutoCloseable {
     @SuppressWarnings("restricted") // gives a device pointer the size it was allocated with
     public synchronized MemorySegment allocate(long bytes, Arena owner) {
         requireOpen();
+        long address = allocate(bytes);
+        liveAllocations++;
+        return MemorySegment.ofAddress(address).reinterpret(bytes, owner, _ -> free(address));
+    }
+
+    private long allocate(long bytes) {
+        if (recorder.capturing()) {
+            throw new CudaException("work that is recorded as a CUDA graph allocates " + size(bytes));
+        }
         makeCurrent();
         try (Arena local = Arena.ofConfined()) {
             MemorySegment out = local.allocate(ValueLayout.JAVA_LONG);
@@ -114,9 +175,41 @@ public final class CudaDevice implements AutoCloseable {
                 throw new CudaException(outOfMemory(bytes));
             }
             Status.driver(code, "allocating " + size(bytes) + " on " + description.name());
-            long address = out.get(ValueLayout.JAVA_LONG, 0);
-            liveAllocations++;
-            return MemorySegment.ofAddress(address).reinterpret(bytes, owner, _ -> free(address));
+            return out.get(ValueLayout.JAVA_LONG, 0);
+        }
+    }
+
+    /**
+     * Page-locked memory of the host, not initialised, which the device reads while the host goes on; freed with
+     * {@code owner}, before which everybody must be done with it.
+     */
+    @SuppressWarnings("restricted") // gives a pointer the size it was allocated with
+    public synchronized MemorySegment allocatePinned(long bytes, Arena owner) {
+        requireOpen();
+        makeCurrent();
+        try (Arena local = Arena.ofConfined()) {
+            MemorySegment out = local.allocate(ValueLayout.ADDRESS);
+            Status.driver(cuMemHostAlloc(out, bytes, 0), "allocating " + size(bytes) + " of page-locked memory");
+            return out.get(ValueLayout.ADDRESS, 0).reinterpret(bytes, owner, this::freePinned);
+        }
+    }
+
+    private synchronized void freePinned(MemorySegment memory) {
+        if (!closed) {
+            cuCtxSetCurrent(context);
+            cuMemFreeHost(memory);
+        }
+    }
+
+    /** From now on {@link #allocate} refuses, and what is freed is freed at the end: a graph would record both. */
+    synchronized void beginCapture() {
+        recorder.begin();
+    }
+
+    synchronized void endCapture() {
+        recorder.end();
+        while (!freedInCapture.isEmpty()) {
+            release(freedInCapture.pop());
         }
     }
 
@@ -147,6 +240,14 @@ public final class CudaDevice implements AutoCloseable {
      */
     private synchronized void free(long address) {
         liveAllocations--;
+        if (recorder.capturing()) {
+            freedInCapture.push(address);
+        } else {
+            release(address);
+        }
+    }
+
+    private void release(long address) {
         if (!closed) {
             cuCtxSetCurrent(context);
             cuMemFreeAsync(address, stream.handle());

@@ -34,5 +34,6 @@ public final class CudaFunction {
         int code = cuLaunchKernel(handle, grid.x, grid.y, grid.z, grid.threads, 1, 1, 0, device.stream().handle(),
                 arguments.pointers(), MemorySegment.NULL);
         Status.driver(code, "launching the kernel " + name);
+        device.recorder().use(arguments.used());
     }
 }

@@ -13,7 +13,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** The device's queue of work: copies and launches run in the order of the calls, later than the calls. */
+/** A queue of work: copies and launches run in the order of the calls, later than the calls. */
 public final class CudaStream {
     private final CudaDevice device;
     private final MemorySegment handle;
@@ -39,7 +39,10 @@ public final class CudaStream {
         cuStreamDestroy_v2(handle);
     }
 
-    /** Copies host memory to the device; {@code host}, which must not be page-locked, may change after the call. */
+    /**
+     * Copies host memory to the device; {@code host} may change after the call, or if it is page-locked, once the copy has
+     * been made.
+     */
     public void upload(MemorySegment host, MemorySegment target) {
         requireSameSize(host, target);
         if (host.byteSize() > 0) {

@@ -87,6 +87,10 @@ public final class KernelArguments {
         pointers.setAtIndex(ValueLayout.ADDRESS, count++, values.asSlice(bytes));
     }
 
+    List<MemorySegment> used() {
+        return used;
+    }
+
     MemorySegment pointers() {
         return pointers;
     }

@@ -19,9 +19,12 @@ import java.util.stream.Stream;
 final class Libraries {
     private static final String DRIVER_NAME = "libcuda.so.1";
     /** The youngest function that the bindings need of each library: one that has it has them all. */
-    private static final String DRIVER_SYMBOL = "cuMemAllocAsync";
+    private static final String DRIVER_SYMBOL = "cuGraphInstantiateWithFlags";
 
     private static final String CUBLAS_SYMBOL = "cublasGemmEx";
+    /** In a library that cuBLAS depends on, and so found with it. */
+    private static final String LT_SYMBOL = "cublasLtMatmul";
+
     private static final int OLDEST_CUBLAS = 11;
 
     private Libraries() {}
@@ -43,8 +46,14 @@ final class Libraries {
         return outcome instanceof Missing(String reason) ? Optional.of(reason) : Optional.empty();
     }
 
-    /** Loads cuBLAS of the driver's major version or an older one. */
+    /** Loads cuBLAS, and with it cublasLt, of the driver's major version or an older one. */
     static Outcome loadCublas(int newest) {
+        Outcome outcome = findCublas(newest);
+        boolean incomplete = outcome instanceof Loaded && SymbolLookup.loaderLookup().find(LT_SYMBOL).isEmpty();
+        return incomplete ? new Missing(((Loaded) outcome).path + " comes without " + LT_SYMBOL + ": too old") : outcome;
+    }
+
+    private static Outcome findCublas(int newest) {
         Optional<String> explicit = setting(CudaLoader.CUBLAS);
         if (explicit.isPresent()) {
             return load(Path.of(explicit.get()), CUBLAS_SYMBOL);

@@ -131,7 +131,7 @@ public final class Emulator {
         return count("emulator_live_allocations");
     }
 
-    /** Streams, modules, cuBLAS handles and contexts not released. */
+    /** Contexts, streams, modules, events, graphs, page-locked memory and what cuBLAS and cublasLt made, not released. */
     public long liveObjects() {
         return count("emulator_live_objects");
     }
@@ -139,6 +139,31 @@ public final class Emulator {
     /** Freed allocations around which something was written. */
     public long damagedAllocations() {
         return count("emulator_damaged_allocations");
+    }
+
+    /** Whether cublasLt's GELU is only as exact as 11 bits, as fast instructions for tanh are. */
+    public void coarseGelu(boolean yes) {
+        call("emulator_coarse_gelu", yes ? 1L : 0L);
+    }
+
+    /** How many products cublasLt has finished by adding a bias. */
+    public long productsWithBias() {
+        return count("emulator_products_with_bias");
+    }
+
+    /** How many it has finished by GELU. */
+    public long productsWithGelu() {
+        return count("emulator_products_with_gelu");
+    }
+
+    /** How many it has finished by the derivative of GELU. */
+    public long productsWithGeluVjp() {
+        return count("emulator_products_with_gelu_vjp");
+    }
+
+    /** Launches of graphs so far. */
+    public long graphLaunches() {
+        return count("emulator_graph_launches");
     }
 
     private void call(String name, Object... arguments) {

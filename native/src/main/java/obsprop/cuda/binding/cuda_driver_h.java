@@ -113,6 +113,24 @@ public class cuda_driver_h extends cuda_driver_h$shared {
     public static int CU_STREAM_NON_BLOCKING() {
         return CU_STREAM_NON_BLOCKING;
     }
+    private static final int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1
+     * }
+     */
+    public static int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL() {
+        return CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+    }
+    private static final int CU_EVENT_DISABLE_TIMING = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.CU_EVENT_DISABLE_TIMING = 2
+     * }
+     */
+    public static int CU_EVENT_DISABLE_TIMING() {
+        return CU_EVENT_DISABLE_TIMING;
+    }
 
     private static class cuInit {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -1829,6 +1847,797 @@ public class cuda_driver_h extends cuda_driver_h$shared {
                 traceDowncall("cuStreamSynchronize", hStream);
             }
             return (int)mh$.invokeExact(hStream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuStreamWaitEvent {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuStreamWaitEvent");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
+     * }
+     */
+    public static FunctionDescriptor cuStreamWaitEvent$descriptor() {
+        return cuStreamWaitEvent.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
+     * }
+     */
+    public static MethodHandle cuStreamWaitEvent$handle() {
+        return cuStreamWaitEvent.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
+     * }
+     */
+    public static MemorySegment cuStreamWaitEvent$address() {
+        return cuStreamWaitEvent.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int Flags)
+     * }
+     */
+    public static int cuStreamWaitEvent(MemorySegment hStream, MemorySegment hEvent, int Flags) {
+        var mh$ = cuStreamWaitEvent.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuStreamWaitEvent", hStream, hEvent, Flags);
+            }
+            return (int)mh$.invokeExact(hStream, hEvent, Flags);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuStreamBeginCapture_v2 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuStreamBeginCapture_v2");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
+     * }
+     */
+    public static FunctionDescriptor cuStreamBeginCapture_v2$descriptor() {
+        return cuStreamBeginCapture_v2.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
+     * }
+     */
+    public static MethodHandle cuStreamBeginCapture_v2$handle() {
+        return cuStreamBeginCapture_v2.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
+     * }
+     */
+    public static MemorySegment cuStreamBeginCapture_v2$address() {
+        return cuStreamBeginCapture_v2.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
+     * }
+     */
+    public static int cuStreamBeginCapture_v2(MemorySegment hStream, int mode) {
+        var mh$ = cuStreamBeginCapture_v2.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuStreamBeginCapture_v2", hStream, mode);
+            }
+            return (int)mh$.invokeExact(hStream, mode);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuStreamEndCapture {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuStreamEndCapture");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
+     * }
+     */
+    public static FunctionDescriptor cuStreamEndCapture$descriptor() {
+        return cuStreamEndCapture.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
+     * }
+     */
+    public static MethodHandle cuStreamEndCapture$handle() {
+        return cuStreamEndCapture.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
+     * }
+     */
+    public static MemorySegment cuStreamEndCapture$address() {
+        return cuStreamEndCapture.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
+     * }
+     */
+    public static int cuStreamEndCapture(MemorySegment hStream, MemorySegment phGraph) {
+        var mh$ = cuStreamEndCapture.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuStreamEndCapture", hStream, phGraph);
+            }
+            return (int)mh$.invokeExact(hStream, phGraph);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuGraphInstantiateWithFlags {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_LONG_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuGraphInstantiateWithFlags");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuGraphInstantiateWithFlags(CUgraphExec *phGraphExec, CUgraph hGraph, unsigned long long flags)
+     * }
+     */
+    public static FunctionDescriptor cuGraphInstantiateWithFlags$descriptor() {
+        return cuGraphInstantiateWithFlags.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuGraphInstantiateWithFlags(CUgraphExec *phGraphExec, CUgraph hGraph, unsigned long long flags)
+     * }
+     */
+    public static MethodHandle cuGraphInstantiateWithFlags$handle() {
+        return cuGraphInstantiateWithFlags.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuGraphInstantiateWithFlags(CUgraphExec *phGraphExec, CUgraph hGraph, unsigned long long flags)
+     * }
+     */
+    public static MemorySegment cuGraphInstantiateWithFlags$address() {
+        return cuGraphInstantiateWithFlags.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuGraphInstantiateWithFlags(CUgraphExec *phGraphExec, CUgraph hGraph, unsigned long long flags)
+     * }
+     */
+    public static int cuGraphInstantiateWithFlags(MemorySegment phGraphExec, MemorySegment hGraph, long flags) {
+        var mh$ = cuGraphInstantiateWithFlags.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuGraphInstantiateWithFlags", phGraphExec, hGraph, flags);
+            }
+            return (int)mh$.invokeExact(phGraphExec, hGraph, flags);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuGraphLaunch {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuGraphLaunch");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuGraphLaunch(CUgraphExec hGraphExec, CUstream hStream)
+     * }
+     */
+    public static FunctionDescriptor cuGraphLaunch$descriptor() {
+        return cuGraphLaunch.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuGraphLaunch(CUgraphExec hGraphExec, CUstream hStream)
+     * }
+     */
+    public static MethodHandle cuGraphLaunch$handle() {
+        return cuGraphLaunch.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuGraphLaunch(CUgraphExec hGraphExec, CUstream hStream)
+     * }
+     */
+    public static MemorySegment cuGraphLaunch$address() {
+        return cuGraphLaunch.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuGraphLaunch(CUgraphExec hGraphExec, CUstream hStream)
+     * }
+     */
+    public static int cuGraphLaunch(MemorySegment hGraphExec, MemorySegment hStream) {
+        var mh$ = cuGraphLaunch.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuGraphLaunch", hGraphExec, hStream);
+            }
+            return (int)mh$.invokeExact(hGraphExec, hStream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuGraphExecDestroy {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuGraphExecDestroy");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuGraphExecDestroy(CUgraphExec hGraphExec)
+     * }
+     */
+    public static FunctionDescriptor cuGraphExecDestroy$descriptor() {
+        return cuGraphExecDestroy.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuGraphExecDestroy(CUgraphExec hGraphExec)
+     * }
+     */
+    public static MethodHandle cuGraphExecDestroy$handle() {
+        return cuGraphExecDestroy.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuGraphExecDestroy(CUgraphExec hGraphExec)
+     * }
+     */
+    public static MemorySegment cuGraphExecDestroy$address() {
+        return cuGraphExecDestroy.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuGraphExecDestroy(CUgraphExec hGraphExec)
+     * }
+     */
+    public static int cuGraphExecDestroy(MemorySegment hGraphExec) {
+        var mh$ = cuGraphExecDestroy.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuGraphExecDestroy", hGraphExec);
+            }
+            return (int)mh$.invokeExact(hGraphExec);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuGraphDestroy {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuGraphDestroy");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuGraphDestroy(CUgraph hGraph)
+     * }
+     */
+    public static FunctionDescriptor cuGraphDestroy$descriptor() {
+        return cuGraphDestroy.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuGraphDestroy(CUgraph hGraph)
+     * }
+     */
+    public static MethodHandle cuGraphDestroy$handle() {
+        return cuGraphDestroy.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuGraphDestroy(CUgraph hGraph)
+     * }
+     */
+    public static MemorySegment cuGraphDestroy$address() {
+        return cuGraphDestroy.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuGraphDestroy(CUgraph hGraph)
+     * }
+     */
+    public static int cuGraphDestroy(MemorySegment hGraph) {
+        var mh$ = cuGraphDestroy.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuGraphDestroy", hGraph);
+            }
+            return (int)mh$.invokeExact(hGraph);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuEventCreate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuEventCreate");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
+     * }
+     */
+    public static FunctionDescriptor cuEventCreate$descriptor() {
+        return cuEventCreate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
+     * }
+     */
+    public static MethodHandle cuEventCreate$handle() {
+        return cuEventCreate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
+     * }
+     */
+    public static MemorySegment cuEventCreate$address() {
+        return cuEventCreate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
+     * }
+     */
+    public static int cuEventCreate(MemorySegment phEvent, int Flags) {
+        var mh$ = cuEventCreate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuEventCreate", phEvent, Flags);
+            }
+            return (int)mh$.invokeExact(phEvent, Flags);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuEventRecord {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuEventRecord");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuEventRecord(CUevent hEvent, CUstream hStream)
+     * }
+     */
+    public static FunctionDescriptor cuEventRecord$descriptor() {
+        return cuEventRecord.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuEventRecord(CUevent hEvent, CUstream hStream)
+     * }
+     */
+    public static MethodHandle cuEventRecord$handle() {
+        return cuEventRecord.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuEventRecord(CUevent hEvent, CUstream hStream)
+     * }
+     */
+    public static MemorySegment cuEventRecord$address() {
+        return cuEventRecord.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuEventRecord(CUevent hEvent, CUstream hStream)
+     * }
+     */
+    public static int cuEventRecord(MemorySegment hEvent, MemorySegment hStream) {
+        var mh$ = cuEventRecord.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuEventRecord", hEvent, hStream);
+            }
+            return (int)mh$.invokeExact(hEvent, hStream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuEventSynchronize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuEventSynchronize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuEventSynchronize(CUevent hEvent)
+     * }
+     */
+    public static FunctionDescriptor cuEventSynchronize$descriptor() {
+        return cuEventSynchronize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuEventSynchronize(CUevent hEvent)
+     * }
+     */
+    public static MethodHandle cuEventSynchronize$handle() {
+        return cuEventSynchronize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuEventSynchronize(CUevent hEvent)
+     * }
+     */
+    public static MemorySegment cuEventSynchronize$address() {
+        return cuEventSynchronize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuEventSynchronize(CUevent hEvent)
+     * }
+     */
+    public static int cuEventSynchronize(MemorySegment hEvent) {
+        var mh$ = cuEventSynchronize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuEventSynchronize", hEvent);
+            }
+            return (int)mh$.invokeExact(hEvent);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuEventDestroy_v2 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuEventDestroy_v2");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuEventDestroy_v2(CUevent hEvent)
+     * }
+     */
+    public static FunctionDescriptor cuEventDestroy_v2$descriptor() {
+        return cuEventDestroy_v2.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuEventDestroy_v2(CUevent hEvent)
+     * }
+     */
+    public static MethodHandle cuEventDestroy_v2$handle() {
+        return cuEventDestroy_v2.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuEventDestroy_v2(CUevent hEvent)
+     * }
+     */
+    public static MemorySegment cuEventDestroy_v2$address() {
+        return cuEventDestroy_v2.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuEventDestroy_v2(CUevent hEvent)
+     * }
+     */
+    public static int cuEventDestroy_v2(MemorySegment hEvent) {
+        var mh$ = cuEventDestroy_v2.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuEventDestroy_v2", hEvent);
+            }
+            return (int)mh$.invokeExact(hEvent);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuMemHostAlloc {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER,
+            cuda_driver_h.C_LONG,
+            cuda_driver_h.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuMemHostAlloc");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
+     * }
+     */
+    public static FunctionDescriptor cuMemHostAlloc$descriptor() {
+        return cuMemHostAlloc.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
+     * }
+     */
+    public static MethodHandle cuMemHostAlloc$handle() {
+        return cuMemHostAlloc.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
+     * }
+     */
+    public static MemorySegment cuMemHostAlloc$address() {
+        return cuMemHostAlloc.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
+     * }
+     */
+    public static int cuMemHostAlloc(MemorySegment pp, long bytesize, int Flags) {
+        var mh$ = cuMemHostAlloc.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuMemHostAlloc", pp, bytesize, Flags);
+            }
+            return (int)mh$.invokeExact(pp, bytesize, Flags);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class cuMemFreeHost {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            cuda_driver_h.C_INT,
+            cuda_driver_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("cuMemFreeHost");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * CUresult cuMemFreeHost(void *p)
+     * }
+     */
+    public static FunctionDescriptor cuMemFreeHost$descriptor() {
+        return cuMemFreeHost.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * CUresult cuMemFreeHost(void *p)
+     * }
+     */
+    public static MethodHandle cuMemFreeHost$handle() {
+        return cuMemFreeHost.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * CUresult cuMemFreeHost(void *p)
+     * }
+     */
+    public static MemorySegment cuMemFreeHost$address() {
+        return cuMemFreeHost.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * CUresult cuMemFreeHost(void *p)
+     * }
+     */
+    public static int cuMemFreeHost(MemorySegment p) {
+        var mh$ = cuMemFreeHost.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("cuMemFreeHost", p);
+            }
+            return (int)mh$.invokeExact(p);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

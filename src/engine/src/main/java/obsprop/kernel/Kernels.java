@@ -1,6 +1,7 @@
 package obsprop.kernel;
 
 import java.lang.foreign.Arena;
+import java.util.Optional;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
@@ -34,6 +35,40 @@ public interface Kernels {
         return 1L << 24;
     }
 
+    /** Work that is run again and again; see {@link #replay}. To be closed before what the work uses. */
+    interface Replay extends AutoCloseable {
+        /** Runs the work, or what it did. */
+        void run();
+
+        /** Why the work is run each time although it was to be recorded, once that was tried in vain. */
+        default Optional<String> refusal() {
+            return Optional.empty();
+        }
+
+        @Override
+        void close();
+    }
+
+    /**
+     * Prepares work for being run often. A device may record what it does and from then on launch that as one thing, so the
+     * work must do the same operations on the same tensors each time, allocate nothing, and neither read from nor write to the
+     * host. Arrays that it passes, of tokens or positions, are read again at each run: change them in place. Work of which
+     * that is not true still runs each time where the device notices, but is not faster.
+     */
+    default Replay replay(Runnable work) {
+        return new Replay() {
+            @Override
+            public void run() {
+                work.run();
+            }
+
+            @Override
+            public void close() {
+                // nothing was recorded
+            }
+        };
+    }
+
     // ---- memory
 
     /** A contiguous, zeroed tensor of {@link #activationType()} where this backend computes; freed with {@code arena}. */
@@ -62,6 +97,36 @@ public interface Kernels {
      * @param c of the activation type
      */
     void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write);
+
+    /**
+     * {@code y (+)= x op(weight) + bias}, for x [N,k], bias [n], y [N,n]: what a backend may do in one pass, like the next
+     * two; otherwise it is composed of the other operations.
+     */
+    default void linear(Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Tensor y, Write write) {
+        if (bias.isPresent()) {
+            broadcast(bias.get(), y, write);
+            gemm(x, Transpose.NO, weight, transpose, y, Write.ACCUMULATE);
+        } else {
+            gemm(x, Transpose.NO, weight, transpose, y, write);
+        }
+    }
+
+    /** {@code pre = x op(weight) + bias} and {@code y = f(pre)}, for x [N,k], bias [n], pre and y [N,n], different tensors. */
+    default void linearActivation(
+            Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Activation f, Tensor pre, Tensor y) {
+        linear(x, weight, transpose, bias, pre, Write.OVERWRITE);
+        activation(f, pre, y);
+    }
+
+    /**
+     * VJP of {@code z = f(x) W}: {@code dx = f'(x) * (dz op(W))}, overwritten; dz [K*N,k], x [N,n], dx [K*N,n].
+     *
+     * @param transpose YES for {@code op(W) = W^T}
+     */
+    default void activationLinearVjp(Activation f, Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
+        gemm(dz, Transpose.NO, weight, transpose, dx, Write.OVERWRITE);
+        activationVjp(f, dx, x, dx);
+    }
 
     /** {@code y[r,:] (+)= row[:]} for every row r of y [N,n]. */
     void broadcast(Tensor row, Tensor y, Write write);

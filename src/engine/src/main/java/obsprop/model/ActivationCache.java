@@ -14,6 +14,8 @@ import obsprop.tensor.Tensor;
  * lengths, without allocating. Not safe for concurrent use.
  */
 public final class ActivationCache implements AutoCloseable {
+    static final Listener NOBODY = (layer, point, x) -> {};
+
     private final Transformer model;
     private final Segments segments;
     private final Keep keep;
@@ -24,6 +26,7 @@ public final class ActivationCache implements AutoCloseable {
     private final Block.Scratch scratch;
     private final Tensor discarded;
     private final int[] tokenIds;
+    private final Kernels.Replay pass;
     private int recomputed = -1;
 
     ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer) {
@@ -33,6 +36,7 @@ public final class ActivationCache implements AutoCloseable {
         this.stopLayer = stopLayer;
         tokenIds = new int[segments.rows()];
         Kernels kernels = model.kernels();
+        pass = kernels.replay(() -> run(NOBODY));
         int n = segments.rows();
         int d = model.config().dModel();
         try {
@@ -47,7 +51,7 @@ public final class ActivationCache implements AutoCloseable {
             }
             discarded = keep == Keep.RESIDUALS ? kernels.allocate(arena, n, d) : kernels.allocate(arena, 0, d);
         } catch (RuntimeException e) {
-            arena.close();
+            close();
             throw e;
         }
     }
@@ -59,12 +63,20 @@ public final class ActivationCache implements AutoCloseable {
         void at(int layer, Point point, Tensor x);
     }
 
-    /** Embeds the tokens and runs the blocks up to the stop layer. */
+    /** Embeds the tokens and runs the blocks up to the stop layer; filled often, the cache replays what it did. */
     void fill(int[] tokens, Listener listener) {
         System.arraycopy(tokens, 0, tokenIds, 0, tokenIds.length);
         recomputed = -1;
+        if (listener == NOBODY) {
+            pass.run();
+        } else {
+            run(listener);
+        }
+    }
+
+    private void run(Listener listener) {
         Kernels kernels = model.kernels();
-        model.embedding().forward(kernels, tokens, segments, slot(0));
+        model.embedding().forward(kernels, tokenIds, segments, slot(0));
         listener.at(0, Point.INPUT, slot(0));
         for (int l = 0; l < stopLayer; l++) {
             model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
@@ -151,6 +163,7 @@ public final class ActivationCache implements AutoCloseable {
 
     @Override
     public void close() {
+        pass.close();
         arena.close();
     }
 }

@@ -71,15 +71,25 @@ public final class Backward implements AutoCloseable {
         for (int first = 0; first < cotangents; first += chunk) {
             chunks.add(new Chunk(first, Math.min(chunk, cotangents - first), injections, rules, highest, lowest));
         }
-        return new Sweep(chunks);
+        return new Sweep(kernels, chunks);
     }
 
     /** A prepared pass back through the model. */
     public static final class Sweep {
+        private final Kernels kernels;
         private final List<Chunk> chunks;
 
-        private Sweep(List<Chunk> chunks) {
+        private Sweep(Kernels kernels, List<Chunk> chunks) {
+            this.kernels = kernels;
             this.chunks = chunks;
+        }
+
+        /**
+         * The sweep with one listener, to be run often, for a cache that keeps everything. The listener does what
+         * {@link Kernels#replay} allows, and is not called where the device replays what it did.
+         */
+        public Kernels.Replay replay(Listener listener) {
+            return kernels.replay(() -> run(listener));
         }
 
         /** Pulls the cotangents back at the present content of cache and injected vectors. */

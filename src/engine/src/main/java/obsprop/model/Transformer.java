@@ -107,7 +107,7 @@ public final class Transformer implements AutoCloseable {
         check(batch);
         ActivationCache cache = allocate(batch.segments(), keep, stopLayer);
         try {
-            cache.fill(batch.tokenIds(), (layer, point, x) -> {});
+            cache.fill(batch.tokenIds(), ActivationCache.NOBODY);
             return cache;
         } catch (RuntimeException e) {
             cache.close();
@@ -117,7 +117,7 @@ public final class Transformer implements AutoCloseable {
 
     /** A forward pass into a cache that {@link #allocate} made for prompts of the same lengths: allocates nothing. */
     public void forward(Batch batch, ActivationCache cache) {
-        forward(batch, cache, (layer, point, x) -> {});
+        forward(batch, cache, ActivationCache.NOBODY);
     }
 
     /** The same, showing the residual stream at every site up to the stop layer, from the lowest to the deepest. */

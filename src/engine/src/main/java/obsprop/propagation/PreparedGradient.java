@@ -1,6 +1,8 @@
 package obsprop.propagation;
 
 import java.lang.foreign.Arena;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormRule;
@@ -19,18 +21,18 @@ import obsprop.tensor.Tensor;
 
 /**
  * One observable's value and gradient for prompt after prompt of one length, for programs that answer while somebody
- * waits: everything is allocated when it is made, a call allocates nothing. Not safe for concurrent use: one for each
+ * waits: everything is allocated when it is made, a call allocates nothing, and a device replays what it did before. Not safe for concurrent use: one for each
  * thread; they share the model.
  */
 public final class PreparedGradient implements AutoCloseable {
     private final Transformer model;
     private final Kernels kernels;
     private final Arena arena = Arena.ofShared();
+    private final Deque<Runnable> owned = new ArrayDeque<>();
     private final ObservableRows rows;
     private final Batch batch;
     private final ActivationCache cache;
-    private final Backward backward;
-    private final Backward.Sweep sweep;
+    private final Kernels.Replay sweep;
     private final NormRule finalRule;
     private final Tensor last;
     private final Tensor normed;
@@ -38,7 +40,6 @@ public final class PreparedGradient implements AutoCloseable {
     private final Tensor dNormed;
     private final Tensor dLast;
     private final Tensor[] gradients;
-    private final Backward.Listener keep = this::keep;
 
     /** @param promptLength number of tokens of every prompt; the observable is read at the last one */
     public PreparedGradient(Transformer model, Observable observable, int promptLength, Rules rules) {
@@ -47,21 +48,30 @@ public final class PreparedGradient implements AutoCloseable {
         int layers = model.config().nLayers();
         int d = model.config().dModel();
         finalRule = rules.norm(layers, NormSite.FINAL);
-        rows = new ObservableRows(model, observable, arena);
         batch = new Batch(new int[promptLength], new Segments(promptLength));
-        cache = model.allocate(batch.segments(), Keep.EVERYTHING, layers);
-        backward = new Backward(cache, 1);
-        last = cache.residual(layers).slice(0, promptLength - 1, promptLength);
-        normed = kernels.allocate(arena, 1, d);
-        stats = kernels.allocate(arena, 1, 2);
-        dNormed = kernels.allocate(arena, 1, d);
-        dLast = kernels.allocate(arena, 1, d);
         gradients = new Tensor[layers + 1];
-        for (int l = 0; l <= layers; l++) {
-            gradients[l] = kernels.allocate(arena, promptLength, d);
+        owned.push(arena::close);
+        try {
+            rows = new ObservableRows(model, observable, arena);
+            cache = model.allocate(batch.segments(), Keep.EVERYTHING, layers);
+            owned.push(cache::close);
+            Backward backward = new Backward(cache, 1);
+            owned.push(backward::close);
+            last = cache.residual(layers).slice(0, promptLength - 1, promptLength);
+            normed = kernels.allocate(arena, 1, d);
+            stats = kernels.allocate(arena, 1, 2);
+            dNormed = kernels.allocate(arena, 1, d);
+            dLast = kernels.allocate(arena, 1, d);
+            for (int l = 0; l <= layers; l++) {
+                gradients[l] = kernels.allocate(arena, promptLength, d);
+            }
+            var injection = new Injection(0, layers, Point.INPUT, promptLength - 1, dLast);
+            sweep = backward.prepare(1, List.of(injection), rules, 0).replay(this::keep);
+            owned.push(sweep::close);
+        } catch (RuntimeException e) {
+            close();
+            throw e;
         }
-        sweep = backward.prepare(
-                1, List.of(new Injection(0, layers, Point.INPUT, promptLength - 1, dLast)), rules, 0);
     }
 
     /**
@@ -82,7 +92,7 @@ public final class PreparedGradient implements AutoCloseable {
         double value = rows.value(normed);
         rows.vjp(dNormed);
         model.finalNorm().vjp(kernels, dNormed, last, stats, finalRule, dLast, Write.OVERWRITE);
-        sweep.run(keep);
+        sweep.run();
         return value;
     }
 
@@ -107,8 +117,8 @@ public final class PreparedGradient implements AutoCloseable {
 
     @Override
     public void close() {
-        backward.close();
-        cache.close();
-        arena.close();
+        while (!owned.isEmpty()) {
+            owned.pop().run();
+        }
     }
 }

@@ -2,9 +2,11 @@ package obsprop.kernel.cuda;
 
 import java.lang.foreign.Arena;
 import java.util.Locale;
+import java.util.Optional;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.CudaProbe;
+import obsprop.cuda.CudaReplay;
 import obsprop.kernel.Activation;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
@@ -33,6 +35,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     private final Launcher launcher;
     private final Transfers transfers;
     private final Products products;
+    private final GeluEpilogue gelu;
     private final AttentionLaunches attention;
     private final IntTable ids;
     private final IntTable positions;
@@ -43,6 +46,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launcher = new Launcher(device, arena);
         transfers = new Transfers(device, launcher);
         products = new Products(device, precision, transfers);
+        gelu = new GeluEpilogue(this, products, precision);
         attention = new AttentionLaunches(device, launcher, transfers, precision);
         ids = new IntTable(device);
         positions = new IntTable(device);
@@ -86,6 +90,32 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         return 1L << 26;
     }
 
+    /** Recorded as a CUDA graph at the third run, after which a run is one launch. */
+    @Override
+    public Replay replay(Runnable work) {
+        CudaReplay replay = new CudaReplay(device, work);
+        return new Replay() {
+            @Override
+            public void run() {
+                synchronized (CudaKernels.this) {
+                    replay.run();
+                }
+            }
+
+            @Override
+            public Optional<String> refusal() {
+                return replay.refusal();
+            }
+
+            @Override
+            public void close() {
+                synchronized (CudaKernels.this) {
+                    replay.close();
+                }
+            }
+        };
+    }
+
     @Override
     public synchronized Tensor allocate(Arena owner, int... shape) {
         Tensor out = transfers.allocate(owner, DType.F32, shape);
@@ -113,6 +143,31 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
         products.gemm(a, transA, b, transB, c, write);
+    }
+
+    /** What cublasLt saves here is a pass over y that adds the bias. */
+    @Override
+    public synchronized void linear(
+            Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Tensor y, Write write) {
+        if (bias.isEmpty() || !products.linear(x, weight, transpose, bias, Optional.empty(), y, write)) {
+            Kernels.super.linear(x, weight, transpose, bias, y, write);
+        }
+    }
+
+    @Override
+    public synchronized void linearActivation(
+            Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Activation f, Tensor pre, Tensor y) {
+        if (!gelu.serves(f) || !products.linear(x, weight, transpose, bias, Optional.of(pre), y, Write.OVERWRITE)) {
+            Kernels.super.linearActivation(x, weight, transpose, bias, f, pre, y);
+        }
+    }
+
+    @Override
+    public synchronized void activationLinearVjp(
+            Activation f, Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
+        if (!gelu.serves(f) || !products.geluVjp(dz, weight, transpose, x, dx)) {
+            Kernels.super.activationLinearVjp(f, dz, weight, transpose, x, dx);
+        }
     }
 
     @Override

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.Optional;
 import obsprop.cuda.CudaDevice;
 import obsprop.tensor.DType;
 
@@ -18,8 +19,13 @@ final class IntTable implements AutoCloseable {
         scratch = new Scratch(device);
     }
 
-    /** Where the values lie on the device, until the next call. */
+    /** Where the values lie on the device, until the next call; in work that is replayed, as long as that. */
     MemorySegment upload(int[] values) {
+        Optional<MemorySegment> recorded = device.recorder().table(values);
+        return recorded.isPresent() ? recorded.get() : send(values);
+    }
+
+    private MemorySegment send(int[] values) {
         boolean known = Arrays.equals(values, sent);
         if (!known) {
             sent = new int[0]; // until the new values have arrived

@@ -1,7 +1,11 @@
 package obsprop.kernel.cuda;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import obsprop.cuda.Cublas;
+import obsprop.cuda.CublasLt;
+import obsprop.cuda.CublasLt.Epilogue;
+import obsprop.cuda.CublasLt.Finish;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.Transpose;
@@ -11,11 +15,14 @@ import obsprop.tensor.Tensor;
 
 /** Matrix products by cuBLAS; operands of another type than the precision asks for are converted into scratch first. */
 final class Products implements AutoCloseable {
+    private static final int VECTOR_ALIGNMENT = 16;
+
     private final CudaDevice device;
     private final CudaPrecision precision;
     private final Transfers transfers;
     private final Scratch left;
     private final Scratch right;
+    private final Scratch row;
 
     Products(CudaDevice device, CudaPrecision precision, Transfers transfers) {
         this.device = device;
@@ -23,6 +30,7 @@ final class Products implements AutoCloseable {
         this.transfers = transfers;
         left = new Scratch(device);
         right = new Scratch(device);
+        row = new Scratch(device);
     }
 
     void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
@@ -39,6 +47,46 @@ final class Products implements AutoCloseable {
         }
         device.cublas().gemm(precision, size, operand(a, transA, left), operand(b, transB, right), matrix(c, false),
                 write == Write.ACCUMULATE);
+    }
+
+    /**
+     * {@code y (+)= x op(weight) + bias} in one pass; with {@code pre}, {@code pre = x op(weight) + bias} and
+     * {@code y = gelu(pre)}.
+     *
+     * @return false, nothing being done, where cublasLt cannot
+     */
+    boolean linear(Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Optional<Tensor> pre, Tensor y, Write write) {
+        MemorySegment added = bias.map(this::vector).orElse(MemorySegment.NULL);
+        Finish finish = pre.map(saved -> new Finish(
+                        bias.isPresent() ? Epilogue.GELU_BIAS : Epilogue.GELU, added, Launcher.address(saved), saved.stride(0)))
+                .orElseGet(() -> Finish.bias(added));
+        return finished(x, weight, transpose, y, write, finish);
+    }
+
+    /** {@code dx = gelu'(x) * (dz op(weight))} in one pass, for as many rows of dz as of x; false as for {@link #linear}. */
+    boolean geluVjp(Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
+        Finish finish = new Finish(Epilogue.GELU_VJP, MemorySegment.NULL, Launcher.address(x), x.stride(0));
+        return dz.size(0) == x.size(0) && finished(dz, weight, transpose, dx, Write.OVERWRITE, finish);
+    }
+
+    private boolean finished(Tensor x, Tensor weight, Transpose transpose, Tensor y, Write write, Finish finish) {
+        Cublas.Size size = new Cublas.Size(y.size(0), y.size(1), x.size(1));
+        return y.elements() > 0 && x.size(1) > 0
+                && device.cublasLt().multiply(
+                        new CublasLt.Product(precision, size, operand(x, Transpose.NO, left), operand(weight, transpose, right),
+                                matrix(y, false), write == Write.ACCUMULATE),
+                        finish);
+    }
+
+    /** The elements of a bias as cublasLt takes them: of fp32, and aligned. */
+    private MemorySegment vector(Tensor bias) {
+        MemorySegment data = Launcher.address(bias);
+        if (bias.dtype() == DType.F32 && data.address() % VECTOR_ALIGNMENT == 0) {
+            return data;
+        }
+        Tensor converted = row.take(DType.F32, bias.shape());
+        transfers.copy(bias, converted);
+        return converted.segment();
     }
 
     private Cublas.Operand operand(Tensor x, Transpose transpose, Scratch scratch) {
@@ -61,5 +109,6 @@ final class Products implements AutoCloseable {
     public void close() {
         left.close();
         right.close();
+        row.close();
     }
 }

@@ -28,6 +28,7 @@ final class Scratch implements AutoCloseable {
         }
         if (bytes > memory.byteSize()) {
             memory = MemorySegment.NULL;
+            device.recorder().memoryMoved();
             arena.close();
             arena = Arena.ofShared();
             memory = device.allocate(bytes, arena);

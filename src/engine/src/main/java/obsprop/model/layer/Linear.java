@@ -1,6 +1,7 @@
 package obsprop.model.layer;
 
 import java.util.Optional;
+import obsprop.kernel.Activation;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Transpose;
 import obsprop.kernel.Write;
@@ -39,17 +40,22 @@ public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias) {
 
     /** {@code y (+)= x W^T + b}, x [N,in], y [N,out]. */
     public void forward(Kernels kernels, Tensor x, Tensor y, Write write) {
-        if (bias.isPresent()) {
-            kernels.broadcast(bias.get(), y, write);
-            kernels.gemm(x, Transpose.NO, weight, layout.forward, y, Write.ACCUMULATE);
-        } else {
-            kernels.gemm(x, Transpose.NO, weight, layout.forward, y, write);
-        }
+        kernels.linear(x, weight, layout.forward, bias, y, write);
+    }
+
+    /** {@code pre = x W^T + b} and {@code y = f(pre)}, x [N,in], pre and y [N,out]. */
+    public void forward(Kernels kernels, Tensor x, Activation f, Tensor pre, Tensor y) {
+        kernels.linearActivation(x, weight, layout.forward, bias, f, pre, y);
     }
 
     /** Transposes {@code y = x W^T + b}: {@code dx (+)= dy W}, dy [R,out], dx [R,in]. */
     public void vjp(Kernels kernels, Tensor dy, Tensor dx, Write write) {
         kernels.gemm(dy, Transpose.NO, weight, layout.backward, dx, write);
+    }
+
+    /** Transposes {@code y = f(x) W^T + b}: {@code dx = f'(x) * (dy W)}, dy [R,out], x [N,in], dx [R,in]. */
+    public void vjp(Kernels kernels, Tensor dy, Activation f, Tensor x, Tensor dx) {
+        kernels.activationLinearVjp(f, dy, weight, layout.backward, x, dx);
     }
 
     /** The same map to the outputs {@code from <= o < to} only; a view. */

@@ -67,15 +67,13 @@ public sealed interface Mlp {
 
         @Override
         public void forward(Kernels kernels, Tensor x, State state, Tensor y, Write write) {
-            up.forward(kernels, x, state.gate, Write.OVERWRITE);
-            kernels.activation(f, state.gate, state.hidden);
+            up.forward(kernels, x, f, state.gate, state.hidden);
             down.forward(kernels, state.hidden, y, write);
         }
 
         @Override
         public void vjp(Kernels kernels, Tensor dy, State state, Cotangents scratch, Tensor dx, Write write) {
-            down.vjp(kernels, dy, scratch.dGate, Write.OVERWRITE);
-            kernels.activationVjp(f, scratch.dGate, state.gate, scratch.dGate);
+            down.vjp(kernels, dy, f, state.gate, scratch.dGate);
             up.vjp(kernels, scratch.dGate, dx, write);
         }
     }
