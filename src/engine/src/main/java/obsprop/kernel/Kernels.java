@@ -30,6 +30,11 @@ public interface Kernels {
     /** Type of activations and cotangents: F32, or F64 for the proving form of the scalar kernels. */
     DType activationType();
 
+    /** Elements of the widest cotangents that a sweep with many of them best works on at once. */
+    default long sweepElements() {
+        return 1L << 24;
+    }
+
     /** Work that is run again and again; see {@link #replay}. To be closed before what the work uses. */
     interface Replay extends AutoCloseable {
         /** Runs the work, or what it did. */

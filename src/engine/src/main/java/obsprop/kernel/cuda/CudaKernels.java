@@ -103,6 +103,12 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         return DType.F32;
     }
 
+    /** More than on a CPU: a card needs some thousand rows to fill its processors. */
+    @Override
+    public long sweepElements() {
+        return 1L << 26;
+    }
+
     /** Recorded as a CUDA graph at the third run, after which a run is one launch. */
     @Override
     public Replay replay(Runnable work) {
@@ -207,8 +213,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     public synchronized void broadcast(Tensor row, Tensor y, Write write) {
         Tensor placed = weight(row);
         launcher.begin();
-        launcher.view(placed).view(y).arguments().add(y.size(1)).add(flag(write));
-        launcher.rows("broadcast", y.size(0), y.size(1));
+        int wide = Launcher.wide(y.size(1), placed, y);
+        launcher.view(placed).view(y).arguments().add(y.size(1)).add(wide).add(flag(write));
+        launcher.columns("broadcast", y.size(0), y.size(1), wide);
     }
 
     @Override
@@ -221,8 +228,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         Tensor placed = weight(table);
         launcher.begin();
         launcher.view(placed).arguments().add(ids.upload(rows)).add((float) scale);
-        launcher.view(y).arguments().add(y.size(1)).add(flag(write));
-        launcher.rows("gather", rows.length, y.size(1));
+        int wide = Launcher.wide(y.size(1), placed, y);
+        launcher.view(y).arguments().add(y.size(1)).add(wide).add(flag(write));
+        launcher.columns("gather", rows.length, y.size(1), wide);
     }
 
     private static int flag(Write write) {
@@ -305,35 +313,37 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized void activation(Activation f, Tensor x, Tensor y) {
         launcher.begin().add(f.ordinal());
-        launcher.view(x).view(y).arguments().add(x.size(1));
-        launcher.rows("activation", x.size(0), x.size(1));
+        int wide = Launcher.wide(x.size(1), x, y);
+        launcher.view(x).view(y).arguments().add(x.size(1)).add(wide);
+        launcher.columns("activation", x.size(0), x.size(1), wide);
     }
 
     @Override
     public synchronized void activationVjp(Activation f, Tensor dy, Tensor x, Tensor dx) {
         launcher.begin().add(f.ordinal());
-        launcher.view(dy).view(x).view(dx).arguments().add(x.size(0)).add(x.size(1));
-        launcher.rows("activationVjp", dy.size(0), x.size(1));
+        int wide = Launcher.wide(x.size(1), dy, x, dx);
+        launcher.view(dy).view(x).view(dx).arguments().add(x.size(0)).add(x.size(1)).add(wide);
+        launcher.columns("activationVjp", dy.size(0), x.size(1), wide);
     }
 
     @Override
     public synchronized void gated(Activation f, Tensor gate, Tensor up, Tensor y) {
         launcher.begin().add(f.ordinal());
         launcher.view(gate).view(up).view(y).arguments().add(y.size(1));
-        launcher.rows("gated", y.size(0), y.size(1));
+        launcher.columns("gated", y.size(0), y.size(1), 0);
     }
 
     @Override
     public synchronized void gatedVjp(Activation f, Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp) {
         launcher.begin().add(f.ordinal());
         launcher.view(dy).view(gate).view(up).view(dGate).view(dUp).arguments().add(gate.size(0)).add(gate.size(1));
-        launcher.rows("gatedVjp", dy.size(0), gate.size(1));
+        launcher.columns("gatedVjp", dy.size(0), gate.size(1), 0);
     }
 
     @Override
     public synchronized void softCap(double cap, Tensor x) {
         launcher.begin().add((float) cap);
         launcher.view(x).arguments().add(x.size(1));
-        launcher.rows("softCap", x.size(0), x.size(1));
+        launcher.columns("softCap", x.size(0), x.size(1), 0);
     }
 }
