@@ -80,6 +80,14 @@ public interface Kernels {
      */
     Tensor place(Arena arena, Tensor host);
 
+    /**
+     * As {@link #place}, for a weight of block {@code layer}: a device may leave it on the host, as it is, until an operation
+     * needs it. Weights of one arena and layer are needed together.
+     */
+    default Tensor placeOfLayer(Arena arena, Tensor host, int layer) {
+        return place(arena, host);
+    }
+
     /** Copies element by element between views of one shape, across places and real types, rounding to nearest even. */
     void copy(Tensor from, Tensor to);
 
