@@ -26,6 +26,10 @@ struct alignas(16) float4 {
     float x, y, z, w;
 };
 
+struct alignas(8) uint2 {
+    unsigned x, y;
+};
+
 typedef _Float16 __half;
 static inline float __half2float(__half h) { return (float) h; }
 static inline __half __float2half_rn(float x) { return (__half) x; }

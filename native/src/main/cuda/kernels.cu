@@ -47,6 +47,34 @@ __device__ inline void store(const View &v, long long at, float x) {
     }
 }
 
+// Four elements at a multiple of four, from memory so aligned.
+__device__ inline float4 load4(const View &v, long long at) {
+    if (v.type == F32) return ((const float4 *) v.data)[at / 4];
+    if (v.type == BF16) {
+        uint2 bits = ((const uint2 *) v.data)[at / 4];
+        return {__uint_as_float(bits.x << 16), __uint_as_float(bits.x & 0xFFFF0000u),
+                __uint_as_float(bits.y << 16), __uint_as_float(bits.y & 0xFFFF0000u)};
+    }
+    return {load(v, at), load(v, at + 1), load(v, at + 2), load(v, at + 3)};
+}
+
+__device__ inline unsigned pairToBf16(float low, float high) {
+    return (unsigned) floatToBf16(high) << 16 | floatToBf16(low);
+}
+
+__device__ inline void store4(const View &v, long long at, float4 x) {
+    if (v.type == F32) {
+        ((float4 *) v.data)[at / 4] = x;
+    } else if (v.type == BF16) {
+        ((uint2 *) v.data)[at / 4] = {pairToBf16(x.x, x.y), pairToBf16(x.z, x.w)};
+    } else {
+        store(v, at, x.x);
+        store(v, at + 1, x.y);
+        store(v, at + 2, x.z);
+        store(v, at + 3, x.w);
+    }
+}
+
 // Row i, head h of activations, which are F32.
 __device__ inline float *row(const View &v, long long i, long long h) {
     return (float *) v.data + i * v.s1 + h * v.s2;
@@ -87,37 +115,59 @@ __device__ inline float blockSum(float v) {
     return sum;
 }
 
-// ---- moving data: a block owns a row of n elements, blocks along y share it
+// ---- moving data: the blocks along y share a row of n elements. Where `wide` says that all rows begin at multiples of
+// four elements and are so long, a thread takes four at once.
 
-extern "C" __global__ void copy(View from, View to, int n1, int n2, long long n) {
+// The columns of a thread, of n or of n / 4.
+#define COLUMNS(c, n) \
+    for (long long c = (long long) blockIdx.y * blockDim.x + threadIdx.x; c < (n); c += (long long) gridDim.y * blockDim.x)
+
+extern "C" __global__ void copy(View from, View to, int n1, int n2, long long n, int wide) {
     long long source = blockRow(from, n1, n2), target = blockRow(to, n1, n2);
-    long long step = (long long) gridDim.y * blockDim.x;
-    for (long long c = (long long) blockIdx.y * blockDim.x + threadIdx.x; c < n; c += step) {
-        if (from.type == F64 && to.type == F64) {
-            ((double *) to.data)[target + c] = ((const double *) from.data)[source + c];
-        } else {
-            store(to, target + c, load(from, source + c));
-        }
+    if (wide) {
+        COLUMNS(c, n / 4) store4(to, target + 4 * c, load4(from, source + 4 * c));
+    } else if (from.type == F64 && to.type == F64) {
+        COLUMNS(c, n) ((double *) to.data)[target + c] = ((const double *) from.data)[source + c];
+    } else {
+        COLUMNS(c, n) store(to, target + c, load(from, source + c));
     }
 }
 
-extern "C" __global__ void addScaled(float alpha, View x, View y, int n1, int n2, long long n) {
+__device__ inline float4 addedTo(float4 y, float alpha, float4 x) {
+    return {y.x + alpha * x.x, y.y + alpha * x.y, y.z + alpha * x.z, y.w + alpha * x.w};
+}
+
+extern "C" __global__ void addScaled(float alpha, View x, View y, int n1, int n2, long long n, int wide) {
     long long source = blockRow(x, n1, n2), target = blockRow(y, n1, n2);
-    long long step = (long long) gridDim.y * blockDim.x;
-    for (long long c = (long long) blockIdx.y * blockDim.x + threadIdx.x; c < n; c += step) {
-        ((float *) y.data)[target + c] += alpha * load(x, source + c);
+    float *to = (float *) y.data + target;
+    if (wide) {
+        float4 *to4 = (float4 *) to;
+        COLUMNS(c, n / 4) to4[c] = addedTo(to4[c], alpha, load4(x, source + 4 * c));
+    } else {
+        COLUMNS(c, n) to[c] += alpha * load(x, source + c);
     }
 }
 
-extern "C" __global__ void broadcast(View values, View y, int n, int accumulate) {
-    float *to = row(y, blockIdx.x);
-    for (int c = threadIdx.x; c < n; c += blockDim.x) put(to + c, load(values, c), accumulate);
+// to[0..n) (+)= scale * values[at..at + n)
+__device__ inline void putRow(float *to, float scale, const View &values, long long at, int n, int wide, int accumulate) {
+    if (wide) {
+        float4 *to4 = (float4 *) to;
+        COLUMNS(c, n / 4) {
+            float4 before = {0, 0, 0, 0};
+            if (accumulate) before = to4[c];
+            to4[c] = addedTo(before, scale, load4(values, at + 4 * c));
+        }
+    } else {
+        COLUMNS(c, n) put(to + c, scale * load(values, at + c), accumulate);
+    }
 }
 
-extern "C" __global__ void gather(View table, const int *ids, float scale, View y, int n, int accumulate) {
-    long long from = ids[blockIdx.x] * table.s2;
-    float *to = row(y, blockIdx.x);
-    for (int c = threadIdx.x; c < n; c += blockDim.x) put(to + c, scale * load(table, from + c), accumulate);
+extern "C" __global__ void broadcast(View values, View y, int n, int wide, int accumulate) {
+    putRow(row(y, blockIdx.x), 1, values, 0, n, wide, accumulate);
+}
+
+extern "C" __global__ void gather(View table, const int *ids, float scale, View y, int n, int wide, int accumulate) {
+    putRow(row(y, blockIdx.x), scale, table, ids[blockIdx.x] * table.s2, n, wide, accumulate);
 }
 
 // ---- normalisation: a block owns a row; blockIdx.x = i * heads + h
@@ -188,7 +238,7 @@ extern "C" __global__ void normVjp(View dy, View x, View stats, Norm p, int rule
     }
 }
 
-// ---- elementwise: a block owns a row of n elements
+// ---- elementwise: as moving data
 
 enum Activation { GELU_ERF = 0, GELU_TANH, QUICK_GELU, RELU, RELU_SQUARED, SILU, TANH, SIGMOID, IDENTITY };
 
@@ -241,30 +291,45 @@ __device__ inline float derivative(int f, float x) {
     }
 }
 
-extern "C" __global__ void activation(int f, View x, View y, int n) {
+extern "C" __global__ void activation(int f, View x, View y, int n, int wide) {
     const float *from = row(x, blockIdx.x);
     float *to = row(y, blockIdx.x);
-    for (int c = threadIdx.x; c < n; c += blockDim.x) to[c] = activate(f, from[c]);
+    if (wide) {
+        COLUMNS(c, n / 4) {
+            float4 v = ((const float4 *) from)[c];
+            ((float4 *) to)[c] = {activate(f, v.x), activate(f, v.y), activate(f, v.z), activate(f, v.w)};
+        }
+    } else {
+        COLUMNS(c, n) to[c] = activate(f, from[c]);
+    }
 }
 
 // activation: y = f(x)
-extern "C" __global__ void activationVjp(int f, View dy, View x, View dx, int rows, int n) {
+extern "C" __global__ void activationVjp(int f, View dy, View x, View dx, int rows, int n, int wide) {
     const float *from = row(dy, blockIdx.x), *at = row(x, blockIdx.x % rows);
     float *to = row(dx, blockIdx.x);
-    for (int c = threadIdx.x; c < n; c += blockDim.x) to[c] = derivative(f, at[c]) * from[c];
+    if (wide) {
+        COLUMNS(c, n / 4) {
+            float4 d = ((const float4 *) from)[c], v = ((const float4 *) at)[c];
+            ((float4 *) to)[c] = {derivative(f, v.x) * d.x, derivative(f, v.y) * d.y, derivative(f, v.z) * d.z,
+                                  derivative(f, v.w) * d.w};
+        }
+    } else {
+        COLUMNS(c, n) to[c] = derivative(f, at[c]) * from[c];
+    }
 }
 
 extern "C" __global__ void gated(int f, View gate, View up, View y, int n) {
     const float *g = row(gate, blockIdx.x), *u = row(up, blockIdx.x);
     float *to = row(y, blockIdx.x);
-    for (int c = threadIdx.x; c < n; c += blockDim.x) to[c] = activate(f, g[c]) * u[c];
+    COLUMNS(c, n) to[c] = activate(f, g[c]) * u[c];
 }
 
 // gated: y = f(gate) * up
 extern "C" __global__ void gatedVjp(int f, View dy, View gate, View up, View dGate, View dUp, int rows, int n) {
     const float *from = row(dy, blockIdx.x), *g = row(gate, blockIdx.x % rows), *u = row(up, blockIdx.x % rows);
     float *toGate = row(dGate, blockIdx.x), *toUp = row(dUp, blockIdx.x);
-    for (int c = threadIdx.x; c < n; c += blockDim.x) {
+    COLUMNS(c, n) {
         float d = from[c]; // dGate or dUp may be dy
         toGate[c] = d * u[c] * derivative(f, g[c]);
         toUp[c] = d * activate(f, g[c]);
@@ -273,7 +338,7 @@ extern "C" __global__ void gatedVjp(int f, View dy, View gate, View up, View dGa
 
 extern "C" __global__ void softCap(float cap, View x, int n) {
     float *at = row(x, blockIdx.x);
-    for (int c = threadIdx.x; c < n; c += blockDim.x) at[c] = cap * tanhf(at[c] / cap);
+    COLUMNS(c, n) at[c] = cap * tanhf(at[c] / cap);
 }
 
 // ---- rotary positions: a block owns a row of H heads, each thread a pair

@@ -189,7 +189,11 @@ public final class CudaDevice implements AutoCloseable {
         makeCurrent();
         try (Arena local = Arena.ofConfined()) {
             MemorySegment out = local.allocate(ValueLayout.ADDRESS);
-            Status.driver(cuMemHostAlloc(out, bytes, 0), "allocating " + size(bytes) + " of page-locked memory");
+            int code = cuMemHostAlloc(out, bytes, 0);
+            if (code == CUDA_ERROR_OUT_OF_MEMORY()) {
+                throw new CudaException("out of memory of the host, which may lock no " + size(bytes) + " more");
+            }
+            Status.driver(code, "allocating " + size(bytes) + " of page-locked memory");
             return out.get(ValueLayout.ADDRESS, 0).reinterpret(bytes, owner, this::freePinned);
         }
     }

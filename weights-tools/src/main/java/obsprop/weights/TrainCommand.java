@@ -88,7 +88,7 @@ final class TrainCommand implements Callable<Integer> {
         Path texts = corpus.orElseGet(this::generated);
         ConfigJson json = config.map(ConfigJson::read).orElseGet(TrainingRun::demoConfig);
         Backend.Choice all = Backend.Choice.of(Device.CPU);
-        Backend.Choice choice = new Backend.Choice(all.device(), threads.orElse(all.threads()), all.precision());
+        Backend.Choice choice = all.withThreads(threads.orElse(all.threads()));
         try (Backend backend = Backend.select(choice)) {
             new TrainingRun(out, texts, json, options, backend.kernels(), line -> {
                 if (!quiet) {

@@ -7,6 +7,7 @@ import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.CudaProbe;
 import obsprop.cuda.PlainMemory;
 import obsprop.kernel.Kernels;
+import obsprop.kernel.Residency;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.kernel.cuda.CudaKernels;
 import obsprop.kernel.scalar.ScalarKernels;
@@ -24,16 +25,22 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
      *
      * @param threads CPU threads to use, at least 1
      * @param precision of matrix products on a CUDA device
+     * @param residency where a CUDA device has the weights of blocks
      */
-    public record Choice(Device device, int threads, CudaPrecision precision) {
+    public record Choice(Device device, int threads, CudaPrecision precision, Residency residency) {
         /** That device with one CPU thread a core and products in true single precision. */
         public static Choice of(Device device) {
-            return new Choice(device, Runtime.getRuntime().availableProcessors(), CudaPrecision.FP32);
+            return new Choice(device, Runtime.getRuntime().availableProcessors(), CudaPrecision.FP32, Residency.RESIDENT);
         }
 
         /** The same with another number of CPU threads. */
         public Choice withThreads(int count) {
-            return new Choice(device, count, precision);
+            return new Choice(device, count, precision, residency);
+        }
+
+        /** The same with the weights of blocks there. */
+        public Choice with(Residency where) {
+            return new Choice(device, threads, precision, where);
         }
     }
 
@@ -60,7 +67,7 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
             return cpu(choice.threads(), "asked for with --device cpu");
         }
         return switch (CudaLoader.probe()) {
-            case CudaProbe.Present found -> new Backend(CudaKernels.open(found, choice.precision()),
+            case CudaProbe.Present found -> new Backend(CudaKernels.open(found, choice.precision(), choice.residency()),
                     device == Device.CUDA ? "asked for with --device cuda" : "a CUDA device is present");
             case CudaProbe.Absent(String reason) when device == Device.CUDA ->
                 throw new UnavailableException("--device cuda: " + reason + "; use --device cpu");
@@ -79,8 +86,7 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
      */
     public Optional<Backend> with(CudaPrecision precision) {
         if (kernels instanceof CudaKernels cuda) {
-            cuda.device().stream().synchronize(); // what was placed must have arrived before another stream reads it
-            return Optional.of(new Backend(CudaKernels.open(cuda.device().description(), precision), reason));
+            return Optional.of(new Backend(cuda.with(precision), reason));
         }
         return Optional.empty();
     }

@@ -30,6 +30,11 @@ public interface Kernels {
     /** Type of activations and cotangents: F32, or F64 for the proving form of the scalar kernels. */
     DType activationType();
 
+    /** Elements of the widest cotangents that a sweep with many of them best works on at once. */
+    default long sweepElements() {
+        return 1L << 24;
+    }
+
     /** Work that is run again and again; see {@link #replay}. To be closed before what the work uses. */
     interface Replay extends AutoCloseable {
         /** Runs the work, or what it did. */
@@ -81,6 +86,14 @@ public interface Kernels {
      */
     default Optional<Tensor> transposed(Arena arena, Tensor weight) {
         return Optional.empty();
+    }
+
+    /**
+     * As {@link #place}, for a weight of block {@code layer}: a device may leave it on the host, as it is, until an operation
+     * needs it. Weights of one arena and layer are needed together.
+     */
+    default Tensor placeOfLayer(Arena arena, Tensor host, int layer) {
+        return place(arena, host);
     }
 
     /** Copies element by element between views of one shape, across places and real types, rounding to nearest even. */

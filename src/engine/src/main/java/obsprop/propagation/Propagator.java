@@ -2,8 +2,10 @@ package obsprop.propagation;
 
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import obsprop.kernel.Kernels;
+import obsprop.kernel.NormRule;
 import obsprop.model.ActivationCache;
 import obsprop.model.Backward;
 import obsprop.model.Injection;
@@ -15,9 +17,6 @@ import obsprop.tensor.Tensor;
 
 /** Pulls observables back: through the unembedding, the final norm, and the whole model. */
 public final class Propagator {
-    /** Cotangent elements of the widest layer that a sweep works on at once, unless there is but one observable. */
-    private static final long SWEEP_ELEMENTS = 1L << 24;
-
     private final Transformer model;
     private final Kernels kernels;
 
@@ -84,24 +83,55 @@ public final class Propagator {
         Tensor residual = cache.residual(last);
         try (Arena arena = Arena.ofShared();
                 Backward backward = new Backward(cache, atOnce(cache.segments().rows(), targets.size()))) {
-            Tensor y = kernels.allocate(arena, 1, model.config().dModel());
+            Tensor dx = atFinalResidual(residual, targets, rules.norm(last, NormSite.FINAL), arena);
             List<Injection> injections = new ArrayList<>();
             for (int k = 0; k < targets.size(); k++) {
-                Target target = targets.get(k);
-                Tensor x = residual.slice(0, target.row(), target.row() + 1);
-                unembedAt(x, target.observable(), y);
-                Tensor dx = kernels.allocate(arena, 1, model.config().dModel());
-                model.finalNormVjp(x, y, rules.norm(last, NormSite.FINAL), dx);
-                injections.add(new Injection(k, last, Point.INPUT, target.row(), dx));
+                injections.add(new Injection(k, last, Point.INPUT, targets.get(k).row(), dx.slice(0, k, k + 1)));
             }
             backward.sweep(targets.size(), injections, rules, lowest, listener);
+        }
+    }
+
+    /** The gradient [K,d] of each target with respect to the row of the final residual stream at which it is read. */
+    private Tensor atFinalResidual(Tensor residual, List<Target> targets, NormRule rule, Arena arena) {
+        int d = model.config().dModel();
+        Tensor y = kernels.allocate(arena, targets.size(), d);
+        Tensor dx = kernels.allocate(arena, targets.size(), d);
+        targets.forEach(t -> t.observable().requireWithin(model.config().dVocab()));
+        unembed(residual, targets, y);
+        for (int first = 0; first < targets.size(); ) {
+            int row = targets.get(first).row();
+            int end = first + 1;
+            while (end < targets.size() && targets.get(end).row() == row) {
+                end++;
+            }
+            model.finalNormVjp(residual.slice(0, row, row + 1), y.slice(0, first, end), rule, dx.slice(0, first, end));
+            first = end;
+        }
+        return dx;
+    }
+
+    /** The gradient y [K,d] of each target with respect to the normed final residual stream. */
+    private void unembed(Tensor residual, List<Target> targets, Tensor y) {
+        double[] weights = targets.getFirst().observable().weights();
+        boolean alike = targets.stream().allMatch(t -> Arrays.equals(t.observable().weights(), weights));
+        if (alike && !model.unembedding().capped()) {
+            int[][] ids = new int[weights.length][];
+            Arrays.setAll(ids, i -> targets.stream().mapToInt(t -> t.observable().ids()[i]).toArray());
+            model.unembedding().vjp(kernels, ids, weights, y);
+            return;
+        }
+        for (int k = 0; k < targets.size(); k++) {
+            Target target = targets.get(k);
+            Tensor x = residual.slice(0, target.row(), target.row() + 1);
+            unembedAt(x, target.observable(), y.slice(0, k, k + 1));
         }
     }
 
     /** How many of {@code targets} cotangents go back at once over {@code rows} rows, so that memory stays bounded. */
     public int atOnce(int rows, int targets) {
         long widest = Math.max(model.config().dMlp(), 3L * model.config().dModel());
-        return Math.clamp(SWEEP_ELEMENTS / (widest * rows), 1, Math.max(1, targets));
+        return Math.clamp(kernels.sweepElements() / (widest * rows), 1, Math.max(1, targets));
     }
 
     /**

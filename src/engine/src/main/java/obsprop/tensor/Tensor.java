@@ -138,6 +138,11 @@ public final class Tensor {
         return true;
     }
 
+    /** The same view over other memory, {@code memory} being where its first element lies. */
+    public Tensor over(MemorySegment memory, Place where) {
+        return new Tensor(memory, dtype, where, shape, strides);
+    }
+
     /** The elements {@code from <= index < to} along {@code axis}; the rank stays. */
     public Tensor slice(int axis, int from, int to) {
         Objects.checkFromToIndex(from, to, shape[axis]);

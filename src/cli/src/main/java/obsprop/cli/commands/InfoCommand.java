@@ -52,7 +52,7 @@ public final class InfoCommand implements Callable<Report> {
             return new InfoReport(session.name(), session.config(), tokenizer,
                     Checkpoint.open(session.directory(), arena).bytes(), memory, plan(session, memory),
                     session.model().hasDirectEffects(), session.backend().kernels().describe(), session.backend().reason(),
-                    PrecisionErrors.measure(session));
+                    session.backend().freeDeviceMemory(), PrecisionErrors.measure(session));
         }
     }
 }

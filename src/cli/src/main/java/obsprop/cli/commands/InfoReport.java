@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalLong;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.cli.output.Table.Column;
@@ -15,7 +16,7 @@ import obsprop.model.ModelConfig;
 /** What {@code info} found; sizes in bytes. */
 record InfoReport(
         String model, ModelConfig config, String tokenizer, long weights, MemoryPlan memory, PlannedRun plan, boolean directEffects,
-        String backend, String reason, Map<CudaPrecision, Double> precisionErrors) implements Report {
+        String backend, String reason, OptionalLong deviceFree, Map<CudaPrecision, Double> precisionErrors) implements Report {
     @Override
     public JsonNode json() {
         ObjectNode document = Json.object().put("model", model).put("family", config.family())
@@ -28,6 +29,7 @@ record InfoReport(
                 .put("per_token_and_observable", memory.cotangents()).put("tokens", plan.tokens())
                 .put("prompts", plan.prompts()).put("observables", plan.observables())
                 .put("observables_at_once", plan.atOnce()).put("run", plan.bytes());
+        deviceFree.ifPresent(free -> ((ObjectNode) document.get("memory")).put("device_free", free));
         ObjectNode computing = document.putObject("backend").put("name", backend).put("reason", reason);
         if (!precisionErrors.isEmpty()) {
             ObjectNode errors = computing.putObject("logit_errors");
@@ -45,13 +47,15 @@ record InfoReport(
                         + ", d_model " + config.dModel() + ", d_mlp " + config.dMlp())
                 .row("vocabulary", config.dVocab() + " tokens, tokenizer " + tokenizer)
                 .row("context", config.maxPositions() + " tokens")
-                .row("weights", Numbers.bytes(weights) + ", mapped, read as needed")
+                .row("weights", Numbers.bytes(weights) + (deviceFree.isPresent() ? "" : ", mapped, read as needed"))
                 .row("a pass", Numbers.bytes(memory.everything()) + " a token with everything kept, "
                         + Numbers.bytes(memory.residuals()) + " with the residual stream kept and the rest computed again")
                 .row("a run", Numbers.bytes(plan.bytes()) + " beside the weights for " + plan + ": the pass and "
                         + Numbers.bytes(memory.cotangents()) + " a token for each of the " + plan.atOnce() + " going back at once")
                 .row("backend", backend)
                 .row("because", reason);
+        deviceFree.ifPresent(free -> table.row("room", Numbers.bytes(free) + " free on the device beside the weights: that run "
+                + (plan.bytes() <= free ? "fits" : "does not fit")));
         precisionErrors.forEach((precision, error) -> table.row(word(precision), String.format(Locale.ROOT,
                 "logits off by %.1e of the largest, measured on this model against fp32", error)));
         if (!directEffects) {

@@ -8,6 +8,7 @@ import obsprop.cli.UsageException;
 import obsprop.cli.output.Progress;
 import obsprop.cli.session.Session;
 import obsprop.cuda.CudaPrecision;
+import obsprop.kernel.Residency;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -35,6 +36,10 @@ public final class CommonOptions {
             description = "matrix products on a CUDA device: fp32, tf32 or bf16 (default: ${DEFAULT-VALUE})")
     private CudaPrecision precision;
 
+    @Option(names = "--stream-layers", description = "leave the layers' weights in the host's memory and bring them to the CUDA"
+            + " device one by one as they are needed: for models larger than the device, slower")
+    private boolean streamLayers;
+
     @Option(names = "--json", description = "print one JSON document")
     private boolean json;
 
@@ -55,7 +60,8 @@ public final class CommonOptions {
 
     /** Opens the model, its vocabulary and the backend; the caller closes them. */
     public Session open() {
-        return Session.open(model, new Backend.Choice(device, threads(), precision));
+        return Session.open(model, new Backend.Choice(device, threads(), precision,
+                streamLayers ? Residency.STREAMED : Residency.RESIDENT));
     }
 
     /** The same for a command about the demo model, which takes no other. */

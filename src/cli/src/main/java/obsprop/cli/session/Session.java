@@ -1,18 +1,14 @@
 package obsprop.cli.session;
 
-import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.OptionalLong;
 import obsprop.backend.Backend;
-import obsprop.cli.UsageException;
 import obsprop.cli.tokens.HuggingFaceVocabulary;
 import obsprop.cli.tokens.Vocabulary;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
 import obsprop.model.family.DemoModel;
 import obsprop.model.family.ModelLoader;
-import obsprop.model.io.Checkpoint;
 
 /**
  * A model opened for one command.
@@ -28,7 +24,7 @@ public record Session(String name, Path directory, Backend backend, Transformer 
         Backend backend = Backend.select(choice);
         Transformer model;
         try {
-            requireRoom(path, backend);
+            Room.require(path, backend, choice.residency());
             model = ModelLoader.open(path, backend.kernels());
         } catch (RuntimeException e) {
             backend.close();
@@ -49,20 +45,6 @@ public record Session(String name, Path directory, Backend backend, Transformer 
         DemoModel demo = DemoModel.unpack();
         Runtime.getRuntime().addShutdownHook(new Thread(demo::close, "remove-demo-model"));
         return demo.directory();
-    }
-
-    /** Refuses, before anything is copied, what the device cannot hold. */
-    private static void requireRoom(Path path, Backend backend) {
-        OptionalLong free = backend.freeDeviceMemory();
-        if (free.isPresent()) {
-            try (Arena arena = Arena.ofShared()) {
-                long weights = Checkpoint.open(path, arena).bytes();
-                if (weights > free.getAsLong()) {
-                    throw new UsageException("the weights in " + path + " take " + (weights >> 10) + " KiB, the CUDA device has "
-                            + (free.getAsLong() >> 10) + " KiB free: use --device cpu");
-                }
-            }
-        }
     }
 
     /** The sizes of the model. */

@@ -70,7 +70,8 @@ class CudaInfoTest {
         try {
             Invocation run = info();
             assertEquals(2, run.code());
-            assertTrue(run.err().matches("(?s).*the weights in .*llama take \\d+ KiB, the CUDA device has 100 KiB free.*"), run.err());
+            assertTrue(run.err().matches("(?s).*the weights in .*llama take \\d+ KiB, the CUDA device has 100 KiB free; beside them a"
+                    + " pass takes \\d+ KiB a token.* for 1 prompt of \\d+ tokens and 1 observable: use --device cpu.*"), run.err());
         } finally {
             limit.invokeExact(4L << 30);
         }

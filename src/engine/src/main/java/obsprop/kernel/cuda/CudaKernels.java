@@ -13,6 +13,7 @@ import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormParameters;
 import obsprop.kernel.NormRule;
+import obsprop.kernel.Residency;
 import obsprop.kernel.RotaryStyle;
 import obsprop.kernel.Segments;
 import obsprop.kernel.Transpose;
@@ -32,6 +33,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     private final CudaDevice device;
     private final CudaPrecision precision;
     private final Arena arena = Arena.ofShared();
+    private final Residency residency;
+    private final HostWeights hostWeights;
+    private final LayerStream layers;
     private final Launcher launcher;
     private final Transfers transfers;
     private final Products products;
@@ -40,8 +44,11 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     private final IntTable ids;
     private final IntTable positions;
 
-    private CudaKernels(CudaDevice device, CudaPrecision precision) {
+    private CudaKernels(CudaDevice device, CudaPrecision precision, Residency residency, HostWeights hostWeights) {
         this.device = device;
+        this.residency = residency;
+        this.hostWeights = hostWeights;
+        layers = new LayerStream(device, hostWeights);
         this.precision = precision;
         launcher = new Launcher(device, arena);
         transfers = new Transfers(device, launcher);
@@ -52,9 +59,20 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         positions = new IntTable(device);
     }
 
-    /** Opens the device that was found. */
+    /** Opens the device that was found, to hold all weights. */
     public static CudaKernels open(CudaProbe.Present found, CudaPrecision precision) {
-        return new CudaKernels(found.open(), precision);
+        return open(found, precision, Residency.RESIDENT);
+    }
+
+    /** Opens the device that was found. */
+    public static CudaKernels open(CudaProbe.Present found, CudaPrecision precision, Residency residency) {
+        return new CudaKernels(found.open(), precision, residency, new HostWeights());
+    }
+
+    /** The same device with products of another precision; it reads what this one has placed, and is to be closed before. */
+    public synchronized CudaKernels with(CudaPrecision other) {
+        device.stream().synchronize(); // what was placed must have arrived before another stream reads it
+        return new CudaKernels(device.description().open(), other, residency, hostWeights);
     }
 
     /** The device underneath, for its memory and its description. */
@@ -64,6 +82,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
 
     @Override
     public synchronized void close() {
+        layers.close();
         positions.close();
         ids.close();
         attention.close();
@@ -76,7 +95,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public String describe() {
         return "CUDA: " + device.description().describe() + ", " + precision.name().toLowerCase(Locale.ROOT)
-                + " products by cuBLAS";
+                + " products by cuBLAS" + (residency == Residency.STREAMED ? ", layers streamed from the host" : "");
     }
 
     @Override
@@ -84,9 +103,18 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         return DType.F32;
     }
 
+    /** More than on a CPU: a card needs some thousand rows to fill its processors. */
+    @Override
+    public long sweepElements() {
+        return 1L << 26;
+    }
+
     /** Recorded as a CUDA graph at the third run, after which a run is one launch. */
     @Override
     public Replay replay(Runnable work) {
+        if (residency == Residency.STREAMED) {
+            return Kernels.super.replay(work); // which layers lie where, the host decides as it goes
+        }
         CudaReplay replay = new CudaReplay(device, work);
         return new Replay() {
             @Override
@@ -125,6 +153,20 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
+    public synchronized Tensor placeOfLayer(Arena owner, Tensor host, int layer) {
+        if (residency == Residency.RESIDENT || !host.isContiguous()) {
+            return place(owner, host);
+        }
+        hostWeights.add(owner, host, layer);
+        return host;
+    }
+
+    /** Where an operation finds a weight, of which it has but one layer's. */
+    private Tensor weight(Tensor x) {
+        return layers.begin().onDevice(x);
+    }
+
+    @Override
     public synchronized void copy(Tensor from, Tensor to) {
         transfers.copy(from, to);
     }
@@ -136,14 +178,16 @@ public final class CudaKernels implements Kernels, AutoCloseable {
 
     @Override
     public synchronized void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
-        products.gemm(a, transA, b, transB, c, write);
+        layers.begin();
+        products.gemm(layers.onDevice(a), transA, layers.onDevice(b), transB, c, write);
     }
 
     /** What cublasLt saves here is a pass over y that adds the bias. */
     @Override
     public synchronized void linear(
             Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Tensor y, Write write) {
-        if (bias.isEmpty() || !products.linear(x, weight, transpose, bias, Optional.empty(), y, write)) {
+        if (bias.isEmpty()
+                || !products.linear(x, weight(weight), transpose, bias.map(this::weight), Optional.empty(), y, write)) {
             Kernels.super.linear(x, weight, transpose, bias, y, write);
         }
     }
@@ -151,7 +195,8 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized void linearActivation(
             Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Activation f, Tensor pre, Tensor y) {
-        if (!gelu.serves(f) || !products.linear(x, weight, transpose, bias, Optional.of(pre), y, Write.OVERWRITE)) {
+        if (!gelu.serves(f) || !products.linear(
+                x, weight(weight), transpose, bias.map(this::weight), Optional.of(pre), y, Write.OVERWRITE)) {
             Kernels.super.linearActivation(x, weight, transpose, bias, f, pre, y);
         }
     }
@@ -159,29 +204,33 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized void activationLinearVjp(
             Activation f, Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
-        if (!gelu.serves(f) || !products.geluVjp(dz, weight, transpose, x, dx)) {
+        if (!gelu.serves(f) || !products.geluVjp(dz, weight(weight), transpose, x, dx)) {
             Kernels.super.activationLinearVjp(f, dz, weight, transpose, x, dx);
         }
     }
 
     @Override
     public synchronized void broadcast(Tensor row, Tensor y, Write write) {
+        Tensor placed = weight(row);
         launcher.begin();
-        launcher.view(row).view(y).arguments().add(y.size(1)).add(flag(write));
-        launcher.rows("broadcast", y.size(0), y.size(1));
+        int wide = Launcher.wide(y.size(1), placed, y);
+        launcher.view(placed).view(y).arguments().add(y.size(1)).add(wide).add(flag(write));
+        launcher.columns("broadcast", y.size(0), y.size(1), wide);
     }
 
     @Override
     public synchronized void addScaled(double alpha, Tensor x, Tensor y) {
-        transfers.addScaled((float) alpha, x, y);
+        transfers.addScaled((float) alpha, weight(x), y);
     }
 
     @Override
     public synchronized void gather(Tensor table, int[] rows, double scale, Tensor y, Write write) {
+        Tensor placed = weight(table);
         launcher.begin();
-        launcher.view(table).arguments().add(ids.upload(rows)).add((float) scale);
-        launcher.view(y).arguments().add(y.size(1)).add(flag(write));
-        launcher.rows("gather", rows.length, y.size(1));
+        launcher.view(placed).arguments().add(ids.upload(rows)).add((float) scale);
+        int wide = Launcher.wide(y.size(1), placed, y);
+        launcher.view(y).arguments().add(y.size(1)).add(wide).add(flag(write));
+        launcher.columns("gather", rows.length, y.size(1), wide);
     }
 
     private static int flag(Write write) {
@@ -211,8 +260,8 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     /** {@code struct Norm}, for saved values x. */
     private void norm(NormParameters parameters, Tensor x) {
         launcher.arguments().struct();
-        launcher.member(parameters.gain());
-        parameters.bias().ifPresentOrElse(launcher::member, launcher::memberAbsent);
+        launcher.member(weight(parameters.gain()));
+        parameters.bias().map(this::weight).ifPresentOrElse(launcher::member, launcher::memberAbsent);
         launcher.arguments()
                 .add((float) parameters.epsilon())
                 .add((float) parameters.gainOffset())
@@ -264,35 +313,37 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized void activation(Activation f, Tensor x, Tensor y) {
         launcher.begin().add(f.ordinal());
-        launcher.view(x).view(y).arguments().add(x.size(1));
-        launcher.rows("activation", x.size(0), x.size(1));
+        int wide = Launcher.wide(x.size(1), x, y);
+        launcher.view(x).view(y).arguments().add(x.size(1)).add(wide);
+        launcher.columns("activation", x.size(0), x.size(1), wide);
     }
 
     @Override
     public synchronized void activationVjp(Activation f, Tensor dy, Tensor x, Tensor dx) {
         launcher.begin().add(f.ordinal());
-        launcher.view(dy).view(x).view(dx).arguments().add(x.size(0)).add(x.size(1));
-        launcher.rows("activationVjp", dy.size(0), x.size(1));
+        int wide = Launcher.wide(x.size(1), dy, x, dx);
+        launcher.view(dy).view(x).view(dx).arguments().add(x.size(0)).add(x.size(1)).add(wide);
+        launcher.columns("activationVjp", dy.size(0), x.size(1), wide);
     }
 
     @Override
     public synchronized void gated(Activation f, Tensor gate, Tensor up, Tensor y) {
         launcher.begin().add(f.ordinal());
         launcher.view(gate).view(up).view(y).arguments().add(y.size(1));
-        launcher.rows("gated", y.size(0), y.size(1));
+        launcher.columns("gated", y.size(0), y.size(1), 0);
     }
 
     @Override
     public synchronized void gatedVjp(Activation f, Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp) {
         launcher.begin().add(f.ordinal());
         launcher.view(dy).view(gate).view(up).view(dGate).view(dUp).arguments().add(gate.size(0)).add(gate.size(1));
-        launcher.rows("gatedVjp", dy.size(0), gate.size(1));
+        launcher.columns("gatedVjp", dy.size(0), gate.size(1), 0);
     }
 
     @Override
     public synchronized void softCap(double cap, Tensor x) {
         launcher.begin().add((float) cap);
         launcher.view(x).arguments().add(x.size(1));
-        launcher.rows("softCap", x.size(0), x.size(1));
+        launcher.columns("softCap", x.size(0), x.size(1), 0);
     }
 }

@@ -16,9 +16,7 @@ import obsprop.tensor.Tensor;
 final class Launcher {
     private static final int WARP = 32;
     private static final int MAX_THREADS = 256;
-    /** Elements of a long row that one block takes. */
-    private static final int ELEMENTS_OF_BLOCK = 16 * MAX_THREADS;
-
+    private static final int VECTOR = 4;
     private static final int MAX_GRID_Y = 65535;
 
     private final CudaDevice device;
@@ -101,10 +99,40 @@ final class Launcher {
         launch(kernel, new Grid(Math.toIntExact(rows), threads(n)));
     }
 
-    /** Launches with blocks along y that share long rows. */
-    void longRows(String kernel, long rows, long n) {
-        int y = (int) Math.min(MAX_GRID_Y, (n + ELEMENTS_OF_BLOCK - 1) / ELEMENTS_OF_BLOCK);
-        launch(kernel, new Grid(Math.toIntExact(rows), y, 1, threads(n)));
+    /** Whether kernels may take four elements at once of rows of n elements of all these tensors. */
+    static int wide(long n, Tensor... tensors) {
+        if (n % VECTOR != 0) {
+            return 0;
+        }
+        for (Tensor x : tensors) {
+            if (!isAligned(x)) {
+                return 0;
+            }
+            for (int axis = 0; axis < x.rank() - 1; axis++) {
+                if (x.stride(axis) % VECTOR != 0) {
+                    return 0;
+                }
+            }
+        }
+        return 1;
+    }
+
+    /** Whether the first four elements can be loaded at once. */
+    private static boolean isAligned(Tensor x) {
+        return x.segment().address() % (VECTOR * x.dtype().bytes()) == 0;
+    }
+
+    /** As {@link #wide}, for contiguous tensors of n elements taken as one row. */
+    static int wideAsOneRow(long n, Tensor x, Tensor y) {
+        return n % VECTOR == 0 && isAligned(x) && isAligned(y) ? 1 : 0;
+    }
+
+    /** Launches with blocks along y that share rows of n columns, each of one element or, if {@code wide}, of four. */
+    void columns(String kernel, long rows, long n, int wide) {
+        long columns = wide == 1 ? n / VECTOR : n;
+        int threads = threads(columns);
+        int y = (int) Math.min(MAX_GRID_Y, (columns + threads - 1) / threads);
+        launch(kernel, new Grid(Math.toIntExact(rows), y, 1, threads));
     }
 
     /** Launches, unless the grid is empty. */

@@ -26,6 +26,11 @@ final class Scratch implements AutoCloseable {
         for (int size : shape) {
             bytes = Math.multiplyExact(bytes, (long) size);
         }
+        return Tensor.of(bytes(bytes), dtype, Place.DEVICE, shape);
+    }
+
+    /** At least so many bytes, not initialised, that are good until the next call. */
+    MemorySegment bytes(long bytes) {
         if (bytes > memory.byteSize()) {
             memory = MemorySegment.NULL;
             device.recorder().memoryMoved();
@@ -33,7 +38,7 @@ final class Scratch implements AutoCloseable {
             arena = Arena.ofShared();
             memory = device.allocate(bytes, arena);
         }
-        return Tensor.of(memory, dtype, Place.DEVICE, shape);
+        return memory;
     }
 
     @Override

@@ -102,7 +102,7 @@ final class Transfers implements AutoCloseable {
             device.stream().clear(bytes(row));
             launcher.begin();
             launcher.repeated(row).view(x);
-            launchRows("copy", x);
+            launchRows("copy", row, x);
         }
     }
 
@@ -110,25 +110,29 @@ final class Transfers implements AutoCloseable {
     private void rowByRow(String kernel, Tensor x, Tensor y) {
         if (x.isContiguous() && y.isContiguous()) {
             launcher.repeated(x).repeated(y);
-            launcher.arguments().add(1).add(1).add(x.elements());
-            launcher.longRows(kernel, x.elements() == 0 ? 0 : 1, x.elements());
+            long n = x.elements();
+            int wide = Launcher.wideAsOneRow(n, x, y);
+            launcher.arguments().add(1).add(1).add(n).add(wide);
+            launcher.columns(kernel, n == 0 ? 0 : 1, n, wide);
         } else {
             launcher.view(x).view(y);
-            launchRows(kernel, x);
+            launchRows(kernel, x, y);
         }
     }
 
-    private void launchRows(String kernel, Tensor shape) {
+    private void launchRows(String kernel, Tensor x, Tensor shape) {
         int rank = shape.rank();
         if (rank > MAX_RANK) {
             throw new IllegalArgumentException("strided " + shape + " has more than " + MAX_RANK + " axes");
         }
         int n = shape.size(rank - 1);
+        int wide = Launcher.wide(n, x, shape);
         launcher.arguments()
                 .add(rank > 2 ? shape.size(rank - 3) : 1)
                 .add(rank > 1 ? shape.size(rank - 2) : 1)
-                .add((long) n);
-        launcher.longRows(kernel, n == 0 ? 0 : shape.elements() / n, n);
+                .add((long) n)
+                .add(wide);
+        launcher.columns(kernel, n == 0 ? 0 : shape.elements() / n, n, wide);
     }
 
     @Override

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import obsprop.kernel.Activation;
@@ -46,7 +47,9 @@ record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena,
     /** The tensor {@code name} of that shape, where the kernels compute. */
     Tensor tensor(String name, int... shape) {
         Tensor stored = checkpoint.take(name, shape);
-        return kernels.place(arena, stored.dtype() == DType.F64 ? narrowed(stored) : stored);
+        Tensor single = stored.dtype() == DType.F64 ? narrowed(stored) : stored;
+        OptionalInt layer = Checkpoint.layerOf(name);
+        return layer.isPresent() ? kernels.placeOfLayer(arena, single, layer.getAsInt()) : kernels.place(arena, single);
     }
 
     /** Kernels compute in single precision: double weights are rounded once. */

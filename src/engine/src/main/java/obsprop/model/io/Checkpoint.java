@@ -7,11 +7,16 @@ import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.SequencedMap;
 import java.util.SequencedSet;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import obsprop.tensor.Tensor;
 import obsprop.tensor.io.FormatException;
 import obsprop.tensor.io.SafetensorsFile;
@@ -22,6 +27,8 @@ import obsprop.tensor.io.SafetensorsFile;
  * threads.
  */
 public final class Checkpoint {
+    private static final Pattern NUMBER = Pattern.compile("(?:^|\\.)(\\d{1,6})\\.");
+
     private final Path dir;
     private final SequencedMap<String, SafetensorsFile> files;
     private final Set<String> used = new HashSet<>();
@@ -107,6 +114,26 @@ public final class Checkpoint {
     /** Size of all weights as stored, in bytes. */
     public long bytes() {
         return files.values().stream().distinct().mapToLong(SafetensorsFile::dataBytes).sum();
+    }
+
+    /** The block that a tensor belongs to, which its name numbers: {@code h.3.ln_1.weight}; empty for those of no block. */
+    public static OptionalInt layerOf(String name) {
+        Matcher number = NUMBER.matcher(name);
+        return number.find() ? OptionalInt.of(Integer.parseInt(number.group(1))) : OptionalInt.empty();
+    }
+
+    /** What is needed of the weights at once where blocks are brought over one by one: two blocks and all else, in bytes. */
+    public long streamedBytes() {
+        Map<OptionalInt, Long> byLayer = files.keySet().stream()
+                .collect(Collectors.groupingBy(Checkpoint::layerOf, Collectors.summingLong(this::bytesOf)));
+        long outside = byLayer.getOrDefault(OptionalInt.empty(), 0L);
+        byLayer.remove(OptionalInt.empty());
+        return outside + 2 * byLayer.values().stream().mapToLong(Long::longValue).max().orElse(0);
+    }
+
+    private long bytesOf(String name) {
+        Tensor tensor = find(name);
+        return tensor.elements() * tensor.dtype().bytes();
     }
 
     /**

@@ -1,6 +1,7 @@
 package obsprop.model.layer;
 
 import java.lang.foreign.Arena;
+import java.util.Arrays;
 import java.util.Optional;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels;
@@ -42,21 +43,33 @@ public record Unembedding(Optional<Linear> projection, Linear head, double softC
      * @param y [1,d], overwritten
      */
     public void vjp(Kernels kernels, int[] ids, double[] weights, Tensor y) {
+        int[][] oneEach = new int[ids.length][];
+        Arrays.setAll(oneEach, i -> new int[] {ids[i]});
+        vjp(kernels, oneEach, weights, y);
+    }
+
+    /**
+     * The same for K sparse vectors of the same weights: the k-th names the rows {@code ids[i][k]}.
+     *
+     * @param ids [m][K]
+     * @param weights [m]
+     * @param y [K,d], overwritten
+     */
+    public void vjp(Kernels kernels, int[][] ids, double[] weights, Tensor y) {
         if (projection.isPresent()) {
             try (Arena arena = Arena.ofShared()) {
-                Tensor narrow = kernels.allocate(arena, 1, head.inputs());
+                Tensor narrow = kernels.allocate(arena, y.size(0), head.inputs());
                 gather(kernels, ids, weights, narrow);
                 projection.get().vjp(kernels, narrow, y, Write.OVERWRITE);
             }
         } else {
-            kernels.zero(y);
             gather(kernels, ids, weights, y);
         }
     }
 
-    private void gather(Kernels kernels, int[] ids, double[] weights, Tensor y) {
+    private void gather(Kernels kernels, int[][] ids, double[] weights, Tensor y) {
         for (int i = 0; i < ids.length; i++) {
-            kernels.gather(head.weight(), new int[] {ids[i]}, weights[i], y, Write.ACCUMULATE);
+            kernels.gather(head.weight(), ids[i], weights[i], y, i == 0 ? Write.OVERWRITE : Write.ACCUMULATE);
         }
     }
 }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.emulator.Emulator;
 import obsprop.cuda.emulator.TestDevice;
+import obsprop.kernel.Residency;
 
 /** The CUDA kernels on the emulator, or on the card that is demanded; closing them demands that nothing is left. */
 public final class CudaUnderTest implements AutoCloseable {
@@ -17,6 +18,11 @@ public final class CudaUnderTest implements AutoCloseable {
     /** Skips the test, with a message, without g++. */
     public static CudaUnderTest open(CudaPrecision precision) {
         return new CudaUnderTest(CudaKernels.open(TestDevice.present(), precision));
+    }
+
+    /** The same with the weights of blocks there. */
+    public static CudaUnderTest open(CudaPrecision precision, Residency residency) {
+        return new CudaUnderTest(CudaKernels.open(TestDevice.present(), precision, residency));
     }
 
     public CudaKernels kernels() {
