@@ -87,7 +87,8 @@ public class ModelPass {
         DType type = transformer.block(0).attention().output().weight().dtype();
         int passes = method.equals("forward") ? 1 : 2;
         meter = new Meter(
-                method + " " + tokens + " tokens, " + config.nLayers() + " layers, " + type + ", " + engine, 2.0 * passes * tokens * weights,
+                method + " " + tokens + " tokens, " + config.nLayers() + " layers, " + type + ", " + engine,
+                2.0 * passes * tokens * weights,
                 passes * type.bytes() * weights, workers);
     }
 
