@@ -23,7 +23,7 @@ public final class Launcher {
     private static final String VECTOR = "jdk.incubator.vector";
     private static final String MAIN = "obsprop.cli.Main";
     /** What the build leaves beside the jar so that a JVM starts faster. */
-    private static final String CACHE = "obsprop.aot";
+    private static final String CACHE = "obsprop.jsa";
     private static final long SECONDS_TO_END = 5;
 
     private Launcher() {
@@ -66,7 +66,7 @@ public final class Launcher {
         Path cache = jar.resolveSibling(CACHE);
         if (Files.exists(cache)) {
             // The JVM takes it only where JVM and jar are those that it was made with.
-            command.add("-XX:AOTCache=" + cache);
+            command.add("-XX:SharedArchiveFile=" + cache);
         }
         for (String option : environment.getOrDefault("OBSPROP_JVM_OPTS", "").split("\\s+")) {
             if (!option.isEmpty()) {
@@ -88,6 +88,16 @@ public final class Launcher {
         if (File.separatorChar == '\\') {
             return System.console() != null;
         }
+        try {
+            // Where the system names it, without another process.
+            String name = Files.readSymbolicLink(Path.of("/proc/self/fd/2")).toString();
+            return name.startsWith("/dev/pts/") || name.startsWith("/dev/tty") || name.equals("/dev/console");
+        } catch (IOException | UnsupportedOperationException e) {
+            return shellSaysTerminal();
+        }
+    }
+
+    private static boolean shellSaysTerminal() {
         try {
             return new ProcessBuilder("/bin/sh", "-c", "test -t 2").inheritIO().start().waitFor() == 0;
         } catch (IOException e) {
