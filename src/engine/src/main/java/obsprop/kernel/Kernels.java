@@ -1,6 +1,7 @@
 package obsprop.kernel;
 
 import java.lang.foreign.Arena;
+import java.util.List;
 import java.util.Optional;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
@@ -79,6 +80,14 @@ public interface Kernels {
      * device. Strides are kept or made contiguous as the backend likes; the shape stays.
      */
     Tensor place(Arena arena, Tensor host);
+
+    /**
+     * Weights [m_i] or [m_i,n] of one block placed as one, [sum m_i] or [sum m_i, n], so that several maps of the same input
+     * are one product; empty where this backend leaves weights where they lie, or where they do not fit together.
+     */
+    default Optional<Tensor> placeStacked(Arena arena, List<Tensor> hosts) {
+        return Optional.empty();
+    }
 
     /**
      * As {@link #place}, for a weight of block {@code layer}: a device may leave it on the host, as it is, until an operation
