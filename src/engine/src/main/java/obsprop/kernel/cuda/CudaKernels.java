@@ -275,8 +275,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launcher.begin();
         launcher.heads(x);
         norm(parameters, x);
-        launcher.heads(y).heads(stats);
-        launcher.rows("normForward", x.elements() / parameters.width(), parameters.width());
+        int wide = wide(parameters, x, y);
+        launcher.heads(y).heads(stats).arguments().add(wide);
+        launcher.rows("normForward", x.elements() / parameters.width(), parameters.width(), wide);
     }
 
     @Override
@@ -286,8 +287,14 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launcher.heads(dy).heads(x).heads(stats);
         norm(parameters, x);
         launcher.arguments().add(rule.ordinal()); // numbered as in kernels.cu, like the other enums
-        launcher.heads(dx).arguments().add(flag(write));
-        launcher.rows("normVjp", dy.elements() / parameters.width(), parameters.width());
+        int wide = wide(parameters, dy, x, dx);
+        launcher.heads(dx).arguments().add(flag(write)).add(wide);
+        launcher.rows("normVjp", dy.elements() / parameters.width(), parameters.width(), wide);
+    }
+
+    private int wide(NormParameters parameters, Tensor... rows) {
+        int wide = Launcher.wide(parameters.width(), rows) & Launcher.wide(parameters.width(), weight(parameters.gain()));
+        return parameters.bias().map(bias -> wide & Launcher.wide(parameters.width(), weight(bias))).orElse(wide);
     }
 
     /** {@code struct Norm}, for saved values x. */
