@@ -181,29 +181,82 @@ struct Norm {
     int kind, heads, n, rows; // rows: N, of the saved values
 };
 
-__device__ inline float gainOf(const Norm &p, int c) { return p.gainOffset + load(p.gain, c); }
+// V neighbouring elements of a row: 4 where rows are as `wide` says, otherwise 1.
+template <int V>
+struct Some {
+    float x[V];
+};
 
-extern "C" __global__ void normForward(View x, Norm p, View y, View stats) {
-    long long i = blockIdx.x / p.heads, h = blockIdx.x % p.heads;
-    const float *from = row(x, i, h);
-    float *to = row(y, i, h);
+template <int V>
+__device__ inline Some<V> some(const float *row, int c);
+
+template <>
+__device__ inline Some<1> some<1>(const float *row, int c) {
+    return {{row[c]}};
+}
+
+template <>
+__device__ inline Some<4> some<4>(const float *row, int c) {
+    float4 v = ((const float4 *) row)[c / 4];
+    return {{v.x, v.y, v.z, v.w}};
+}
+
+template <int V>
+__device__ inline Some<V> some(const View &row, int c);
+
+template <>
+__device__ inline Some<1> some<1>(const View &row, int c) {
+    return {{load(row, c)}};
+}
+
+template <>
+__device__ inline Some<4> some<4>(const View &row, int c) {
+    float4 v = load4(row, c);
+    return {{v.x, v.y, v.z, v.w}};
+}
+
+__device__ inline void putSome(float *row, int c, const Some<1> &v) { row[c] = v.x[0]; }
+
+__device__ inline void putSome(float *row, int c, const Some<4> &v) {
+    ((float4 *) row)[c / 4] = {v.x[0], v.x[1], v.x[2], v.x[3]};
+}
+
+#define GROUPS(V, c, n) for (int c = V * threadIdx.x; c < (n); c += V * blockDim.x)
+#define EACH(V, e) _Pragma("unroll") for (int e = 0; e < V; e++)
+
+template <int V>
+__device__ inline void normRow(const float *from, const Norm &p, float *to, float *stats) {
     float mean = 0;
     if (p.kind == LAYER) {
         float sum = 0;
-        for (int c = threadIdx.x; c < p.n; c += blockDim.x) sum += from[c];
+        GROUPS(V, c, p.n) {
+            Some<V> x = some<V>(from, c);
+            EACH(V, e) sum += x.x[e];
+        }
         mean = blockSum(sum) / p.n;
     }
     float squares = 0;
-    for (int c = threadIdx.x; c < p.n; c += blockDim.x) squares += (from[c] - mean) * (from[c] - mean);
+    GROUPS(V, c, p.n) {
+        Some<V> x = some<V>(from, c);
+        EACH(V, e) squares += (x.x[e] - mean) * (x.x[e] - mean);
+    }
     float rstd = 1 / sqrtf(blockSum(squares) / p.n + p.epsilon);
-    for (int c = threadIdx.x; c < p.n; c += blockDim.x) {
-        float bias = p.bias.data ? load(p.bias, c) : 0;
-        to[c] = gainOf(p, c) * ((from[c] - mean) * rstd) + bias;
+    GROUPS(V, c, p.n) {
+        Some<V> x = some<V>(from, c), gain = some<V>(p.gain, c), y = {};
+        if (p.bias.data) y = some<V>(p.bias, c);
+        EACH(V, e) y.x[e] += (p.gainOffset + gain.x[e]) * ((x.x[e] - mean) * rstd);
+        putSome(to, c, y);
     }
     if (threadIdx.x == 0) {
-        row(stats, i, h)[0] = mean;
-        row(stats, i, h)[1] = rstd;
+        stats[0] = mean;
+        stats[1] = rstd;
     }
+}
+
+extern "C" __global__ void normForward(View x, Norm p, View y, View stats, int wide) {
+    long long i = blockIdx.x / p.heads, h = blockIdx.x % p.heads;
+    if (wide) normRow<4>(row(x, i, h), p, row(y, i, h), row(stats, i, h));
+    else normRow<1>(row(x, i, h), p, row(y, i, h), row(stats, i, h));
 }
 
 // PAPER: sqrt(n) / ||x||
@@ -214,28 +267,43 @@ __device__ inline float paperFactor(const float *x, int n) {
 }
 
 // norm: y = g * (x - mean) * rstd + bias
-extern "C" __global__ void normVjp(View dy, View x, View stats, Norm p, int rule, View dx, int accumulate) {
-    long long i = blockIdx.x / p.heads, h = blockIdx.x % p.heads, saved = i % p.rows;
-    const float *from = row(dy, i, h), *at = row(x, saved, h);
-    float *to = row(dx, i, h);
-    float mean = row(stats, saved, h)[0], rstd = row(stats, saved, h)[1];
+template <int V>
+__device__ inline void normVjpRow(const float *from, const float *at, const float *stats, const Norm &p, int rule,
+                                  float *to, int accumulate) {
+    float mean = stats[0], rstd = stats[1];
     float factor = rule == PAPER ? paperFactor(at, p.n) : rule == EXACT || rule == FROZEN ? rstd : 1;
     float centre = 0, along = 0;
-    if (p.kind == LAYER && (rule == EXACT || rule == FROZEN)) {
-        float sum = 0;
-        for (int c = threadIdx.x; c < p.n; c += blockDim.x) sum += gainOf(p, c) * from[c];
-        centre = blockSum(sum) / p.n;
+    bool centred = p.kind == LAYER && (rule == EXACT || rule == FROZEN);
+    if (centred || rule == EXACT) {
+        float sum = 0, product = 0;
+        GROUPS(V, c, p.n) {
+            Some<V> d = some<V>(from, c), x = some<V>(at, c), gain = some<V>(p.gain, c);
+            EACH(V, e) {
+                float scaled = (p.gainOffset + gain.x[e]) * d.x[e];
+                sum += scaled;
+                product += scaled * ((x.x[e] - mean) * rstd);
+            }
+        }
+        if (centred) centre = blockSum(sum) / p.n;
+        if (rule == EXACT) along = blockSum(product) / p.n;
     }
-    if (rule == EXACT) {
-        float sum = 0;
-        for (int c = threadIdx.x; c < p.n; c += blockDim.x) sum += gainOf(p, c) * from[c] * ((at[c] - mean) * rstd);
-        along = blockSum(sum) / p.n;
+    GROUPS(V, c, p.n) {
+        Some<V> d = some<V>(from, c), x = some<V>(at, c), gain = some<V>(p.gain, c), out = {};
+        if (accumulate) out = some<V>(to, c);
+        EACH(V, e) {
+            float scaled = rule == NONE ? d.x[e] : (p.gainOffset + gain.x[e]) * d.x[e];
+            float xh = rule == EXACT ? (x.x[e] - mean) * rstd : 0;
+            out.x[e] += factor * (scaled - centre - xh * along);
+        }
+        putSome(to, c, out);
     }
-    for (int c = threadIdx.x; c < p.n; c += blockDim.x) {
-        float scaled = rule == NONE ? from[c] : gainOf(p, c) * from[c];
-        float xh = rule == EXACT ? (at[c] - mean) * rstd : 0;
-        put(to + c, factor * (scaled - centre - xh * along), accumulate);
-    }
+}
+
+extern "C" __global__ void normVjp(View dy, View x, View stats, Norm p, int rule, View dx, int accumulate, int wide) {
+    long long i = blockIdx.x / p.heads, h = blockIdx.x % p.heads, saved = i % p.rows;
+    const float *from = row(dy, i, h), *at = row(x, saved, h), *known = row(stats, saved, h);
+    if (wide) normVjpRow<4>(from, at, known, p, rule, row(dx, i, h), accumulate);
+    else normVjpRow<1>(from, at, known, p, rule, row(dx, i, h), accumulate);
 }
 
 // ---- elementwise: as moving data

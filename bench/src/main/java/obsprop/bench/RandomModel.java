@@ -117,10 +117,7 @@ final class RandomModel implements AutoCloseable {
         int d = shape.d;
         int width = d / shape.heads;
         boolean neo = shape.isNeo();
-        List<Linear> parts = neo
-                ? List.of(linear(kernels, owner, d, d, false), linear(kernels, owner, d, d, false),
-                        linear(kernels, owner, d, d, false))
-                : List.of(linear(kernels, owner, d, 3 * d, true));
+        List<Linear> parts = neo ? projections(kernels, owner) : List.of(linear(kernels, owner, d, 3 * d, true));
         var projection = new QkvProjection(parts, QkvProjection.Arrangement.BY_ROLE, shape.heads, shape.heads, width);
         int window = neo && layer % 2 == 1 ? NEO_WINDOW : AttentionSpec.NO_WINDOW;
         // GPT-Neo does not scale its scores, but with random weights they would be so large that rounding decides
@@ -131,6 +128,14 @@ final class RandomModel implements AutoCloseable {
                 linear(kernels, owner, 4 * d, d, true));
         return new SequentialBlock(layer, attention, mlp,
                 norm(kernels, owner), Norm.IDENTITY, norm(kernels, owner), Norm.IDENTITY);
+    }
+
+    /** Queries, keys and values as three maps, or as one where the kernels put them together. */
+    private List<Linear> projections(Kernels kernels, Arena owner) {
+        List<Tensor> hosts = List.of(window(shape.d, shape.d), window(shape.d, shape.d), window(shape.d, shape.d));
+        List<Tensor> placed = kernels.placeStacked(owner, hosts).map(List::of)
+                .orElseGet(() -> hosts.stream().map(host -> kernels.place(owner, host)).toList());
+        return placed.stream().map(weight -> new Linear(weight, Layout.OUT_IN, Optional.empty())).toList();
     }
 
     /** As the family stores it: [out,in] for GPT-Neo, [in,out] for GPT-2. */
@@ -145,13 +150,17 @@ final class RandomModel implements AutoCloseable {
                 Optional.of(weight(kernels, owner, shape.d))));
     }
 
-    /** The next window of the pool. */
     private Tensor weight(Kernels kernels, Arena owner, int... size) {
+        return kernels.place(owner, window(size));
+    }
+
+    /** The next window of the pool. */
+    private Tensor window(int... size) {
         long elements = IntStream.of(size).asLongStream().reduce(1, (a, b) -> a * b);
         long room = pool.elements() - elements;
         long first = next++ * 7919L % (room + 1) / 16 * 16; // on a cache line
         MemorySegment window = pool.segment().asSlice(first * pool.dtype().bytes());
-        return kernels.place(owner, Tensor.of(window, pool.dtype(), Place.HOST, size));
+        return Tensor.of(window, pool.dtype(), Place.HOST, size);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package obsprop.kernel;
 
 import java.lang.foreign.Arena;
+import java.util.List;
 import java.util.Optional;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
@@ -85,6 +86,14 @@ public interface Kernels {
      * transpose and the copy costs little; nothing otherwise. The weight must not change afterwards.
      */
     default Optional<Tensor> transposed(Arena arena, Tensor weight) {
+        return Optional.empty();
+    }
+
+    /**
+     * Weights [m_i] or [m_i,n] of one block placed as one, [sum m_i] or [sum m_i, n], so that several maps of the same input
+     * are one product; empty where this backend leaves weights where they lie, or where they do not fit together.
+     */
+    default Optional<Tensor> placeStacked(Arena arena, List<Tensor> hosts) {
         return Optional.empty();
     }
 

@@ -12,7 +12,10 @@ import obsprop.kernel.Segments;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
-/** Attention, its VJP and its pattern: of short prompts by kernels of their own, see {@code kernels.cu} for how blocks share the work. */
+/**
+ * Attention, its VJP and its pattern: of many short prompts by kernels of their own, see {@code kernels.cu} for how blocks
+ * share the work.
+ */
 final class AttentionLaunches implements AutoCloseable {
     /** {@code ROWS_PER_BLOCK}, {@code WARPS * LANES} and {@code MAX_WIDTH} of {@code kernels.cu}. */
     private static final int ROWS_PER_BLOCK = 16;
@@ -21,8 +24,10 @@ final class AttentionLaunches implements AutoCloseable {
     private static final int MAX_WIDTH = 256;
     private static final int MAX_GRID = 65535;
 
-    /** Mean length of prompts from which on {@link LongAttention} is taken. */
+    /** Mean length of prompts from which on {@link LongAttention} is taken: it works on one prompt after the other. */
     private static final int LONG = 64;
+    /** Or so few prompts, of any length. */
+    private static final int FEW = 2;
 
     private final Launcher launcher;
     private final Transfers transfers;
@@ -81,7 +86,7 @@ final class AttentionLaunches implements AutoCloseable {
     }
 
     private static boolean isLong(Segments segments) {
-        return segments.rows() >= (long) LONG * segments.count() && segments.rows() > 0;
+        return segments.rows() > 0 && (segments.count() <= FEW || segments.rows() >= (long) LONG * segments.count());
     }
 
     private void clearKeys(AttentionRule rule, AttentionCotangents out) {

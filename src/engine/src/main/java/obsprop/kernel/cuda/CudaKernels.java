@@ -1,6 +1,7 @@
 package obsprop.kernel.cuda;
 
 import java.lang.foreign.Arena;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import obsprop.cuda.CudaDevice;
@@ -38,6 +39,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     private final LayerStream layers;
     private final Launcher launcher;
     private final Transfers transfers;
+    private final NarrowWeights narrow;
     private final Products products;
     private final GeluEpilogue gelu;
     private final AttentionLaunches attention;
@@ -52,7 +54,8 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         this.precision = precision;
         launcher = new Launcher(device, arena);
         transfers = new Transfers(device, launcher);
-        products = new Products(device, precision, transfers);
+        narrow = new NarrowWeights(device, transfers);
+        products = new Products(device, precision, transfers, narrow);
         gelu = new GeluEpilogue(this, products, precision);
         attention = new AttentionLaunches(device, launcher, transfers, precision);
         ids = new IntTable(device);
@@ -149,7 +152,37 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     public synchronized Tensor place(Arena owner, Tensor host) {
         Tensor out = transfers.allocate(owner, host.dtype(), host.shape());
         transfers.copy(host, out);
+        narrowed(owner, out);
         return out;
+    }
+
+    private void narrowed(Arena owner, Tensor placed) {
+        if (precision == CudaPrecision.BF16) {
+            narrow.add(owner, placed);
+        }
+    }
+
+    @Override
+    public synchronized Optional<Tensor> placeStacked(Arena owner, List<Tensor> hosts) {
+        Tensor first = hosts.getFirst();
+        int columns = first.rank() == 2 ? first.size(1) : 1;
+        if (residency == Residency.STREAMED || hosts.stream().anyMatch(x -> !stacks(x, first))) {
+            return Optional.empty();
+        }
+        int rows = hosts.stream().mapToInt(x -> x.size(0)).sum();
+        int[] shape = first.rank() == 2 ? new int[] {rows, columns} : new int[] {rows};
+        Tensor out = transfers.allocate(owner, first.dtype(), shape);
+        int row = 0;
+        for (Tensor host : hosts) {
+            transfers.copy(host, out.slice(0, row, row + host.size(0)));
+            row += host.size(0);
+        }
+        narrowed(owner, out);
+        return Optional.of(out);
+    }
+
+    private static boolean stacks(Tensor x, Tensor first) {
+        return x.rank() == first.rank() && x.dtype() == first.dtype() && (x.rank() == 1 || x.size(1) == first.size(1));
     }
 
     @Override
@@ -242,8 +275,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launcher.begin();
         launcher.heads(x);
         norm(parameters, x);
-        launcher.heads(y).heads(stats);
-        launcher.rows("normForward", x.elements() / parameters.width(), parameters.width());
+        int wide = wide(parameters, x, y);
+        launcher.heads(y).heads(stats).arguments().add(wide);
+        launcher.rows("normForward", x.elements() / parameters.width(), parameters.width(), wide);
     }
 
     @Override
@@ -253,8 +287,14 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launcher.heads(dy).heads(x).heads(stats);
         norm(parameters, x);
         launcher.arguments().add(rule.ordinal()); // numbered as in kernels.cu, like the other enums
-        launcher.heads(dx).arguments().add(flag(write));
-        launcher.rows("normVjp", dy.elements() / parameters.width(), parameters.width());
+        int wide = wide(parameters, dy, x, dx);
+        launcher.heads(dx).arguments().add(flag(write)).add(wide);
+        launcher.rows("normVjp", dy.elements() / parameters.width(), parameters.width(), wide);
+    }
+
+    private int wide(NormParameters parameters, Tensor... rows) {
+        int wide = Launcher.wide(parameters.width(), rows) & Launcher.wide(parameters.width(), weight(parameters.gain()));
+        return parameters.bias().map(bias -> wide & Launcher.wide(parameters.width(), weight(bias))).orElse(wide);
     }
 
     /** {@code struct Norm}, for saved values x. */

@@ -99,6 +99,11 @@ final class Launcher {
         launch(kernel, new Grid(Math.toIntExact(rows), threads(n)));
     }
 
+    /** The same for a block that takes the columns of its row one by one or, if {@code wide}, four at once. */
+    void rows(String kernel, long rows, int n, int wide) {
+        rows(kernel, rows, wide == 1 ? n / VECTOR : n);
+    }
+
     /** Whether kernels may take four elements at once of rows of n elements of all these tensors. */
     static int wide(long n, Tensor... tensors) {
         if (n % VECTOR != 0) {

@@ -17,13 +17,13 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
- * Attention of long prompts: all products by cuBLAS, a batch for the heads, the softmax between them by a kernel. Goes
+ * Attention of long prompts, or of few: all products by cuBLAS, a batch for the heads, the softmax between them by a kernel. Goes
  * through a prompt in strips of queries, which see no key behind them, so that memory grows with T and not with its
  * square. All cotangents share one pattern.
  */
 final class LongAttention implements AutoCloseable {
     /** Queries of a strip: fewer skip more of the keys that are not seen, more make better products. */
-    private static final int STRIP = Integer.getInteger("obsprop.strip", 256);
+    private static final int STRIP = 512;
     /** Scores of cotangents worked on at once, elements. */
     private static final long SCORES = 1L << 25;
 

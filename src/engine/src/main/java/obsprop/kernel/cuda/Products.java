@@ -20,14 +20,16 @@ final class Products implements AutoCloseable {
     private final CudaDevice device;
     private final CudaPrecision precision;
     private final Transfers transfers;
+    private final NarrowWeights narrow;
     private final Scratch left;
     private final Scratch right;
     private final Scratch row;
 
-    Products(CudaDevice device, CudaPrecision precision, Transfers transfers) {
+    Products(CudaDevice device, CudaPrecision precision, Transfers transfers, NarrowWeights narrow) {
         this.device = device;
         this.precision = precision;
         this.transfers = transfers;
+        this.narrow = narrow;
         left = new Scratch(device);
         right = new Scratch(device);
         row = new Scratch(device);
@@ -45,7 +47,7 @@ final class Products implements AutoCloseable {
             }
             return;
         }
-        device.cublas().gemm(precision, size, operand(a, transA, left), operand(b, transB, right), matrix(c, false),
+        device.cublas().gemm(precision, size, operand(a, transA, left), weight(b, transB), matrix(c, false),
                 write == Write.ACCUMULATE);
     }
 
@@ -73,7 +75,7 @@ final class Products implements AutoCloseable {
         Cublas.Size size = new Cublas.Size(y.size(0), y.size(1), x.size(1));
         return y.elements() > 0 && x.size(1) > 0
                 && device.cublasLt().multiply(
-                        new CublasLt.Product(precision, size, operand(x, Transpose.NO, left), operand(weight, transpose, right),
+                        new CublasLt.Product(precision, size, operand(x, Transpose.NO, left), weight(weight, transpose),
                                 matrix(y, false), write == Write.ACCUMULATE),
                         finish);
     }
@@ -89,20 +91,35 @@ final class Products implements AutoCloseable {
         return converted.segment();
     }
 
+    private Cublas.Operand weight(Tensor x, Transpose transpose) {
+        Optional<MemorySegment> twin =
+                precision == CudaPrecision.BF16 && x.dtype() == DType.F32 && !overlaps(x) ? narrow.find(x) : Optional.empty();
+        return twin.map(memory -> new Cublas.Operand(memory, rowStride(x), transpose == Transpose.YES))
+                .orElseGet(() -> operand(x, transpose, right));
+    }
+
+    /** Whether rows begin before the one above has ended, which cuBLAS does not take. */
+    private static boolean overlaps(Tensor x) {
+        return x.size(0) > 1 && x.stride(0) < x.size(1);
+    }
+
     private Cublas.Operand operand(Tensor x, Transpose transpose, Scratch scratch) {
         DType needed = precision == CudaPrecision.BF16 ? DType.BF16 : DType.F32;
         Tensor converted = x;
-        if (x.dtype() != needed || (x.size(0) > 1 && x.stride(0) < x.size(1))) {
+        if (x.dtype() != needed || overlaps(x)) {
             converted = scratch.take(needed, x.shape());
             transfers.copy(x, converted);
         }
         return matrix(converted, transpose == Transpose.YES);
     }
 
-    /** The stride of a single row means nothing, but cuBLAS wants at least its length. */
     private static Cublas.Operand matrix(Tensor x, boolean transposed) {
-        MemorySegment data = Launcher.address(x);
-        return new Cublas.Operand(data, x.size(0) == 1 ? x.size(1) : x.stride(0), transposed);
+        return new Cublas.Operand(Launcher.address(x), rowStride(x), transposed);
+    }
+
+    /** The stride of a single row means nothing, but cuBLAS wants at least its length. */
+    private static long rowStride(Tensor x) {
+        return x.size(0) == 1 ? x.size(1) : x.stride(0);
     }
 
     @Override

@@ -46,10 +46,14 @@ record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena,
 
     /** The tensor {@code name} of that shape, where the kernels compute. */
     Tensor tensor(String name, int... shape) {
-        Tensor stored = checkpoint.take(name, shape);
-        Tensor single = stored.dtype() == DType.F64 ? narrowed(stored) : stored;
+        Tensor single = stored(name, shape);
         OptionalInt layer = Checkpoint.layerOf(name);
         return layer.isPresent() ? kernels.placeOfLayer(arena, single, layer.getAsInt()) : kernels.place(arena, single);
+    }
+
+    private Tensor stored(String name, int... shape) {
+        Tensor stored = checkpoint.take(name, shape);
+        return stored.dtype() == DType.F64 ? narrowed(stored) : stored;
     }
 
     /** Kernels compute in single precision: double weights are rounded once. */
@@ -107,18 +111,37 @@ record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena,
     }
 
     /**
-     * {@code name.q_proj}, {@code k_proj} and {@code v_proj}, each a map of its own.
+     * {@code name.q_proj}, {@code k_proj} and {@code v_proj}, each a map of its own in the file.
      *
      * @param name with the dot at its end
      */
     QkvProjection separateQkv(String name, ModelConfig sizes, Bias bias) {
         int d = sizes.dModel();
         int kv = sizes.nKvHeads() * sizes.dHead();
+        List<Linear> parts = linears(List.of(name + "q_proj", name + "k_proj", name + "v_proj"), d,
+                List.of(sizes.nHeads() * sizes.dHead(), kv, kv), bias);
         return new QkvProjection(
-                List.of(linear(name + "q_proj", d, sizes.nHeads() * sizes.dHead(), bias),
-                        linear(name + "k_proj", d, kv, bias),
-                        linear(name + "v_proj", d, kv, bias)),
-                QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nKvHeads(), sizes.dHead());
+                parts, QkvProjection.Arrangement.BY_ROLE, sizes.nHeads(), sizes.nKvHeads(), sizes.dHead());
+    }
+
+    /** Maps of one input, made one where the kernels have their own copy of the weights anyway. */
+    private List<Linear> linears(List<String> names, int in, List<Integer> outs, Bias bias) {
+        List<Tensor> weights = IntStream.range(0, names.size())
+                .mapToObj(i -> stored(names.get(i) + ".weight", outs.get(i), in))
+                .toList();
+        Optional<Tensor> stackedBias = bias == Bias.PRESENT ? stackedBias(names, outs) : Optional.empty();
+        boolean fits = bias == Bias.ABSENT || stackedBias.isPresent();
+        return (fits ? kernels.placeStacked(arena, weights) : Optional.<Tensor>empty())
+                .map(weight -> List.of(new Linear(weight, Linear.Layout.OUT_IN, stackedBias)))
+                .orElseGet(() -> IntStream.range(0, names.size())
+                        .mapToObj(i -> linear(names.get(i), in, outs.get(i), bias))
+                        .toList());
+    }
+
+    private Optional<Tensor> stackedBias(List<String> names, List<Integer> outs) {
+        return kernels.placeStacked(arena, IntStream.range(0, names.size())
+                .mapToObj(i -> stored(names.get(i) + ".bias", outs.get(i)))
+                .toList());
     }
 
     /** Scores divided by sqrt(D), all keys seen, no cap. */

@@ -1,5 +1,6 @@
 package obsprop.kernel.cuda;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
@@ -13,6 +14,7 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 import obsprop.testing.Tensors;
 import obsprop.testing.Tolerance;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -61,6 +63,26 @@ class CudaPrecisionTest {
             Tensor expected = Tensor.allocate(arena, DType.F64, M, N);
             oracle.gemm(wide, Transpose.NO, w, Transpose.YES, expected, Write.OVERWRITE);
             return Tensors.largestDifference(expected, Tensors.onHost(arena, kernels, y));
+        }
+    }
+
+    /** A part of a weight that was rounded once gives what the same part gives as a weight of its own. */
+    @Test
+    void partsOfWeights() {
+        try (CudaUnderTest cuda = CudaUnderTest.open(CudaPrecision.BF16); Arena arena = Arena.ofShared()) {
+            Kernels kernels = cuda.kernels();
+            Random random = new Random(7);
+            Tensor x = kernels.place(arena, Tensors.random(arena, DType.F32, random, 1, M, 80));
+            Tensor host = Tensors.random(arena, DType.F32, random, 1, 90, 160);
+            Tensor part = host.slice(0, 7, 7 + N).slice(1, 40, 120);
+            Tensor own = Tensor.allocate(arena, DType.F32, N, 80);
+            ScalarKernels.float32().copy(part, own);
+            Tensor[] y = {kernels.allocate(arena, M, N), kernels.allocate(arena, M, N)};
+            Tensor placed = kernels.place(arena, host).slice(0, 7, 7 + N).slice(1, 40, 120);
+            kernels.gemm(x, Transpose.NO, placed, Transpose.YES, y[0], Write.OVERWRITE);
+            kernels.gemm(x, Transpose.NO, kernels.place(arena, own), Transpose.YES, y[1], Write.OVERWRITE);
+            assertEquals(0, Tensors.largestDifference(
+                    Tensors.onHost(arena, kernels, y[0]), Tensors.onHost(arena, kernels, y[1])), 1e-5);
         }
     }
 }
