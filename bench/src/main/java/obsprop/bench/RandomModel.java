@@ -123,7 +123,8 @@ final class RandomModel implements AutoCloseable {
                 : List.of(linear(kernels, owner, d, 3 * d, true));
         var projection = new QkvProjection(parts, QkvProjection.Arrangement.BY_ROLE, shape.heads, shape.heads, width);
         int window = neo && layer % 2 == 1 ? NEO_WINDOW : AttentionSpec.NO_WINDOW;
-        var spec = new AttentionSpec(neo ? 1 : 1 / Math.sqrt(width), window, AttentionSpec.NO_CAP);
+        // GPT-Neo does not scale its scores, but with random weights they would be so large that rounding decides
+        var spec = new AttentionSpec(1 / Math.sqrt(width), window, AttentionSpec.NO_CAP);
         var attention = new Attention(
                 projection, Optional.empty(), Optional.empty(), spec, linear(kernels, owner, d, d, true));
         var mlp = new Mlp.Plain(linear(kernels, owner, d, 4 * d, true), Activation.GELU_TANH,

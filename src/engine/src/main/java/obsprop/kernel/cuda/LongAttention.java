@@ -23,7 +23,7 @@ import obsprop.tensor.Tensor;
  */
 final class LongAttention implements AutoCloseable {
     /** Queries of a strip: fewer skip more of the keys that are not seen, more make better products. */
-    private static final int STRIP = 256;
+    private static final int STRIP = Integer.getInteger("obsprop.strip", 256);
     /** Scores of cotangents worked on at once, elements. */
     private static final long SCORES = 1L << 25;
 
