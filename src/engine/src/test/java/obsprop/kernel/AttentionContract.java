@@ -66,8 +66,10 @@ public interface AttentionContract extends KernelsUnderTest {
             shape(2, 2, 32, uncapped(0.2), 1, 5, 8),
             shape(3, 1, 16, new AttentionSpec(0.25, 64, 2), 2, 70, 2),
             shape(2, 2, 20, new AttentionSpec(0.2, AttentionSpec.NO_WINDOW, 5), 4, 133),
-            shape(4, 2, 5, new AttentionSpec(0.3, 70, AttentionSpec.NO_CAP), 1, 70, 270),
-            shape(2, 1, 4, new AttentionSpec(0.4, AttentionSpec.NO_WINDOW, 3), 1, 259));
+            shape(2, 1, 8, uncapped(0.5), 1, 40, 70, 3),
+            shape(2, 2, 6, new AttentionSpec(0.3, AttentionSpec.NO_WINDOW, 4), 1, 50, 3, 67),
+            shape(4, 2, 5, new AttentionSpec(0.3, 70, AttentionSpec.NO_CAP), 1, 70, 530),
+            shape(2, 1, 4, new AttentionSpec(0.4, AttentionSpec.NO_WINDOW, 3), 1, 520));
 
     /** Scores of up to 1e4, plain, windowed and capped. */
     List<Shape> EXTREME = List.of(

@@ -24,10 +24,14 @@ final class AttentionLaunches implements AutoCloseable {
     private static final int MAX_WIDTH = 256;
     private static final int MAX_GRID = 65535;
 
-    /** Mean length of prompts from which on {@link LongAttention} is taken: it works on one prompt after the other. */
+    /** Mean length of prompts from which on {@link LongAttention} is always faster: it works on one prompt after the other. */
     private static final int LONG = 64;
-    /** Or so few prompts, of any length. */
+    /** Of so few prompts it is faster at any length, */
     private static final int FEW = 2;
+    /** but with so many cotangents its batches of small products are slower than our kernels, */
+    private static final int SEVERAL = 8;
+    /** up to so many. */
+    private static final int MANY = 256;
 
     private final Launcher launcher;
     private final Transfers transfers;
@@ -44,7 +48,7 @@ final class AttentionLaunches implements AutoCloseable {
     }
 
     void forward(AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z) {
-        if (isLong(segments)) {
+        if (isBatched(segments, 1)) {
             longAttention.forward(in, spec, segments, z);
             return;
         }
@@ -59,12 +63,12 @@ final class AttentionLaunches implements AutoCloseable {
 
     void vjp(Tensor dz, AttentionInputs in, AttentionSpec spec, Segments segments, AttentionRule rule,
             AttentionCotangents out) {
-        if (isLong(segments)) {
+        int cotangents = segments.rows() == 0 ? 0 : dz.size(0) / segments.rows();
+        if (isBatched(segments, cotangents)) {
             longAttention.vjp(dz, in, spec, segments, rule, out, () -> clearKeys(rule, out));
             return;
         }
         int[] table = parts(segments);
-        int cotangents = segments.rows() == 0 ? 0 : dz.size(0) / segments.rows();
         int blocks = table.length / 3;
         Grid keys = new Grid(blocks, in.k().size(1), Math.min(cotangents, MAX_GRID), THREADS);
         switch (rule) {
@@ -85,8 +89,12 @@ final class AttentionLaunches implements AutoCloseable {
         }
     }
 
-    private static boolean isLong(Segments segments) {
-        return segments.rows() > 0 && (segments.count() <= FEW || segments.rows() >= (long) LONG * segments.count());
+    private static boolean isBatched(Segments segments, int cotangents) {
+        if (cotangents == 0) {
+            return false;
+        }
+        boolean fewProducts = segments.count() <= FEW && (cotangents < SEVERAL || cotangents > MANY);
+        return fewProducts || segments.rows() >= (long) LONG * segments.count();
     }
 
     private void clearKeys(AttentionRule rule, AttentionCotangents out) {
