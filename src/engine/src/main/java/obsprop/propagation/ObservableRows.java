@@ -21,6 +21,8 @@ final class ObservableRows {
     private final Tensor rows;
     private final Tensor onDevice;
     private final Tensor onHost;
+    /** {@code W_U^T n}, where no soft cap makes it depend on the point. */
+    private final Optional<Tensor> direction;
 
     /** Gathers the rows, living as long as {@code arena}. */
     ObservableRows(Transformer model, Observable observable, Arena arena) {
@@ -36,6 +38,8 @@ final class ObservableRows {
         onDevice = kernels.allocate(arena, 1, m);
         onHost = Tensor.allocate(arena, kernels.activationType(), 1, m);
         bias = bias(arena);
+        direction = model.unembedding().capped() ? Optional.empty() : Optional.of(kernels.allocate(arena, 1, model.config().dModel()));
+        direction.ifPresent(y -> model.unembedding().vjp(kernels, observable.ids(), observable.weights(), y));
     }
 
     private double[] bias(Arena arena) {
@@ -74,6 +78,10 @@ final class ObservableRows {
      * @param dNormed [1,d], overwritten
      */
     void vjp(Tensor dNormed) {
+        if (direction.isPresent()) {
+            kernels.copy(direction.get(), dNormed);
+            return;
+        }
         for (int i = 0; i < bias.length; i++) {
             onHost.set(observable.weight(i) * slope(onHost.get(0, i) + bias[i]), 0, i);
         }

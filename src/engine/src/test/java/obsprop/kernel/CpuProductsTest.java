@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * sizes of {@link DenseContract} do not reach.
  */
 final class CpuProductsTest {
-    /** A weight's axes: above half a MiB in any type, several blocks of k and panels of columns, both ragged. */
+    /** A weight's axes: above 2^18 elements, several blocks of k and panels of columns, both ragged. */
     private static final int WIDE = 300;
 
     private static final int DEEP = 1031;

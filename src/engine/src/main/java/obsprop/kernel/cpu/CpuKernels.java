@@ -127,7 +127,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
 
     @Override
     public Optional<Tensor> transposed(Arena arena, Tensor weight) {
-        boolean small = weight.isContiguous() && SmallProducts.takes(weight.size(0), weight.size(1), weight.dtype());
+        boolean small = weight.isContiguous() && SmallProducts.takes(weight.size(0), weight.size(1));
         return small ? Optional.of(place(arena, SmallProducts.transposed(arena, weight))) : Optional.empty();
     }
 

@@ -61,7 +61,7 @@ final class Gemm {
             return;
         }
         boolean rowsInPlace = transA == Transpose.NO && a.type == DType.F32;
-        if (rowsInPlace && transB == Transpose.NO && SmallProducts.takes(n, k, b.type)) {
+        if (rowsInPlace && transB == Transpose.NO && SmallProducts.takes(n, k)) {
             smallProducts.run(workers, m, n, k, add);
         } else if (rowsInPlace && transB == Transpose.YES) {
             rowsTimesRows.run(workers, m, n, k, add);

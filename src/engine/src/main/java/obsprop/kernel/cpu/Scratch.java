@@ -44,6 +44,15 @@ final class Scratch {
         return have.byteSize() >= bytes ? have : grow(slot, bytes);
     }
 
+    /** What all buffers take. */
+    long bytes() {
+        long sum = 0;
+        for (MemorySegment buffer : buffers) {
+            sum += buffer.byteSize();
+        }
+        return sum;
+    }
+
     private MemorySegment grow(Slot slot, long bytes) {
         // An automatic arena: freed when the kernels are, and open to every thread.
         MemorySegment grown = Arena.ofAuto().allocate(bytes + bytes / 4, 64);

@@ -15,8 +15,13 @@ import obsprop.tensor.Tensor;
  * depend on the rows beside it. Sums run in the order of k, in blocks of {@link Blocks#DEPTH}, like the other ways'.
  */
 final class SmallProducts {
-    /** Bytes of the largest weight, half of an L2 of 1 MiB: above it, streaming through a weight in the order of memory wins. */
-    private static final long LARGEST = 1 << 19;
+    /** Elements of the largest weight. In BF16 it takes half of an L2 of 1 MiB. */
+    private static final long LARGEST = 1 << 18;
+    /**
+     * Its columns: it is read in strips, so the parts of a row that are read together should be near. And what has longer
+     * rows is more often a head's share of a large weight, which comes from memory and is best read in order.
+     */
+    private static final int WIDEST = 512;
     /** Multiply-adds, some ten microseconds, below which a hand-off to other threads costs more than it saves. */
     private static final long SMALL = 1_000_000;
     /** Rows of a in a chunk: a strip of the weight is read from L2 that often. */
@@ -40,8 +45,8 @@ final class SmallProducts {
     }
 
     /** Whether a weight of n k elements goes this way. */
-    static boolean takes(long n, long k, DType type) {
-        return n > 0 && k > 0 && n * k * type.bytes() <= LARGEST;
+    static boolean takes(long n, long k) {
+        return n > 0 && k > 0 && n <= WIDEST && n * k <= LARGEST;
     }
 
     /** A transposed copy of a weight that goes this way, in its type. */

@@ -13,9 +13,9 @@ import jdk.incubator.vector.VectorOperators;
 /**
  * exp, tanh, erf and the logistic function in fp32, to about 2 ulp, over strips of scratch memory that stay in the first
  * cache. Each is a few plain loops: a function of one vector would box it wherever C2 declines to inline, which depends
- * on what was compiled before. Where there are more than some twenty operations, loads and stores are the API's own: the
- * helpers of {@link Lanes}, small as they are, C2 stops inlining when a method has grown. Strips are {@code bytes} long, a multiple of the vector, from the start of their segments;
- * {@code y} may be {@code x}, {@code e} is scratch of the same length.
+ * on what was compiled before. Loads and stores in them are the API's own: the helpers of {@link Lanes}, small as they are,
+ * C2 stops inlining where a method has grown past some twenty operations. Strips are {@code bytes} long, a multiple of the
+ * vector, from the start of their segments; {@code y} may be {@code x}, {@code e} is scratch of the same length.
  */
 final class VectorMath {
     static final float LOG2_E = 1.44269504f;

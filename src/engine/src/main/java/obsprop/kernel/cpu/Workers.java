@@ -29,7 +29,8 @@ final class Workers implements AutoCloseable {
     private final AtomicLong cursor = new AtomicLong();
     private final AtomicInteger unfinished = new AtomicInteger();
     private final AtomicReference<RuntimeException> failure = new AtomicReference<>();
-    private final Runnable drain = this::drain;
+    private final Runnable help = this::help;
+    private final AtomicInteger helping = new AtomicInteger();
     private final Executor executor;
     private final Helper[] team;
     private final int threads;
@@ -107,12 +108,23 @@ final class Workers implements AutoCloseable {
     private void callHelpers(int helpers) {
         if (team.length == 0) {
             for (int i = 0; i < helpers; i++) {
-                executor.execute(drain);
+                executor.execute(help);
             }
             return;
         }
         for (int i = 0; i < helpers; i++) {
             team[i].wake();
+        }
+    }
+
+    /** On a borrowed thread; one that comes late, when its call is over, may find another call with helpers enough. */
+    private void help() {
+        try {
+            if (helping.incrementAndGet() < threads) {
+                drain();
+            }
+        } finally {
+            helping.decrementAndGet();
         }
     }
 

@@ -29,7 +29,7 @@ public final class ModelLoader {
 
     /**
      * Opens a model: {@code config.json} and {@code model.safetensors}, or its shards. Weights are mapped, not read, and
-     * keep their type.
+     * keep their type; of small ones the kernels may want transposed copies.
      *
      * @throws FormatException if something is missing, misshapen, left over, or not understood; one line says what
      */

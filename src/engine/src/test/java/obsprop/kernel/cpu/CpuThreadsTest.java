@@ -3,6 +3,7 @@ package obsprop.kernel.cpu;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
@@ -12,7 +13,9 @@ import java.util.Random;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.locks.LockSupport;
 import obsprop.kernel.Activation;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
@@ -37,7 +40,7 @@ final class CpuThreadsTest {
         try (Arena arena = Arena.ofShared()) {
             List<float[]> one = new Layer(arena, MANY).results(1);
             List<float[]> oneFew = new Layer(arena, FEW).results(1);
-            for (int threads : new int[] {2, 3, 7}) {
+            for (int threads : new int[] {2, 3, 7, 16}) {
                 same(one, new Layer(arena, MANY).results(threads));
                 same(oneFew, new Layer(arena, FEW).results(threads));
             }
@@ -117,6 +120,39 @@ final class CpuThreadsTest {
             };
             assertThrows(IllegalStateException.class, () -> workers.run(failing, 9));
             assertThrows(IllegalArgumentException.class, () -> new Workers(0));
+        }
+    }
+
+    /** Several threads of an embedding program together never get more than themselves and the team. */
+    @Test
+    void callersAtOnceDoNotOversubscribe() throws Exception {
+        int callers = 4;
+        int team = 2;
+        AtomicInteger running = new AtomicInteger();
+        AtomicInteger most = new AtomicInteger();
+        Workers.Task task = (chunk, scratch) -> {
+            most.accumulateAndGet(running.incrementAndGet(), Math::max);
+            LockSupport.parkNanos(100_000);
+            running.decrementAndGet();
+        };
+        try (Workers own = new Workers(team);
+                ExecutorService executor = Executors.newCachedThreadPool();
+                ExecutorService threads = Executors.newFixedThreadPool(callers)) {
+            for (Workers workers : List.of(own, new Workers(team, executor))) {
+                most.set(0);
+                List<Future<?>> calls = new ArrayList<>();
+                for (int caller = 0; caller < callers; caller++) {
+                    calls.add(threads.submit(() -> {
+                        for (int i = 0; i < 20; i++) {
+                            workers.run(task, 10);
+                        }
+                    }));
+                }
+                for (Future<?> call : calls) {
+                    call.get();
+                }
+                assertTrue(most.get() <= callers + team - 1, most + " threads at once");
+            }
         }
     }
 
