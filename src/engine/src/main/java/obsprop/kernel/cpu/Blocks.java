@@ -1,6 +1,7 @@
 package obsprop.kernel.cpu;
 
 import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
 import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
@@ -46,9 +47,7 @@ final class Blocks {
     private static void packGroup(Scratch scratch, Matrix b, int depth, int deep, int j, int width) {
         MemorySegment packed = packed(scratch);
         if (b.col == 1 && b.type == DType.F32 && width == GROUP) {
-            for (int i = 0; i < deep; i++) {
-                packRow(b.segment, b.bytes(depth + i, j), packed, 4L * Tiles.WIDTH * i);
-            }
+            packRows(b.segment, b.bytes(depth, j), 4 * b.row, packed, deep);
             return;
         }
         for (int panel = 0; panel * Tiles.WIDTH < width; panel++) {
@@ -58,12 +57,24 @@ final class Blocks {
         }
     }
 
-    private static void packRow(MemorySegment b, long from, MemorySegment packed, long to) {
-        for (int panel = 0; panel < PANELS; panel++) {
-            long at = from + 4L * Tiles.WIDTH * panel;
-            long out = to + 4L * PANEL * panel;
-            for (int x = 0; x < 4 * Tiles.WIDTH; x += Lanes.BYTES) {
-                Lanes.store(Lanes.load(b, at + x), packed, out + x);
+    /** Whole rows of a group. A method of its own, in a straight line: so C2 finds it the same in every program. */
+    private static void packRows(MemorySegment b, long at, long row, MemorySegment packed, int rows) {
+        for (int i = 0; i < rows; i++) {
+            long from = at + i * row;
+            long to = 4L * Tiles.WIDTH * i;
+            for (int panel = 0; panel < PANELS; panel++) {
+                long left = from + 4L * Tiles.WIDTH * panel;
+                long right = to + 4L * PANEL * panel;
+                FloatVector v0 = Lanes.load(b, left);
+                FloatVector v1 = Lanes.load(b, left + Lanes.BYTES);
+                v0.intoMemorySegment(packed, right, Lanes.ORDER);
+                v1.intoMemorySegment(packed, right + Lanes.BYTES, Lanes.ORDER);
+                if (Tiles.WIDTH > 2 * Lanes.N) {
+                    FloatVector v2 = Lanes.load(b, left + 2 * Lanes.BYTES);
+                    FloatVector v3 = Lanes.load(b, left + 3 * Lanes.BYTES);
+                    v2.intoMemorySegment(packed, right + 2 * Lanes.BYTES, Lanes.ORDER);
+                    v3.intoMemorySegment(packed, right + 3 * Lanes.BYTES, Lanes.ORDER);
+                }
             }
         }
     }
