@@ -22,9 +22,10 @@ import obsprop.tensor.io.SafetensorsWriter.Entry;
  *
  * @param entries the tensors in declared order, which is also the order of the header
  * @param positions where each entry's data begins in the file: wider types first, so that each is aligned to its type
- * @param start the bytes before the data: length and header, padded to a multiple of eight
+ * @param start the bytes before the data: length and header, padded to whole cache lines, as weights are read in place
  */
 record SafetensorsLayout(List<Entry> entries, long[] positions, byte[] start) {
+    private static final int CACHE_LINE = 64;
 
     static SafetensorsLayout of(List<Entry> entries, Map<String, String> metadata) {
         requireNames(entries);
@@ -92,7 +93,7 @@ record SafetensorsLayout(List<Entry> entries, long[] positions, byte[] start) {
     }
 
     private static byte[] start(byte[] header) {
-        int padded = header.length + 7 & -8;
+        int padded = (SafetensorsHeader.LENGTH_BYTES + header.length + CACHE_LINE - 1 & -CACHE_LINE) - SafetensorsHeader.LENGTH_BYTES;
         if (padded > Json.MAX_BYTES) {
             throw new IllegalArgumentException("the header would take " + padded + " bytes, more than the "
                     + Json.MAX_BYTES + " that the format allows");
