@@ -2,6 +2,9 @@ package obsprop.kernel.cpu;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorOperators;
 import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
@@ -12,10 +15,10 @@ import obsprop.tensor.DType;
 final class Blocks {
     /** k block: a group of panels of it (256 KiB at 512 bit) stays in L2 beside the rows that stream past. */
     static final int DEPTH = 512;
+    /** Columns packed at once: enough of each row that memory is read in runs, few enough for L2. */
+    static final int GROUP = 128;
     /** Panels packed at once. */
-    private static final int PANELS = 2;
-    /** Columns packed at once. */
-    static final int GROUP = PANELS * Tiles.WIDTH;
+    private static final int PANELS = GROUP / Tiles.WIDTH;
     /** Floats from panel to panel: not a power of two, or all would fall into the same sets of the cache. */
     private static final int PANEL = (DEPTH + 1) * Tiles.WIDTH;
 
@@ -46,8 +49,12 @@ final class Blocks {
     /** Packs {@code width} columns of b from j on as panels; where columns are contiguous, row by row. */
     private static void packGroup(Scratch scratch, Matrix b, int depth, int deep, int j, int width) {
         MemorySegment packed = packed(scratch);
-        if (b.col == 1 && b.type == DType.F32 && width == GROUP) {
+        if (b.col == 1 && width == GROUP && b.type == DType.F32) {
             packRows(b.segment, b.bytes(depth, j), 4 * b.row, packed, deep);
+            return;
+        }
+        if (b.col == 1 && width == GROUP && b.type == DType.BF16) {
+            packRowsBf16(b.segment, b.bytes(depth, j), 2 * b.row, packed, deep);
             return;
         }
         for (int panel = 0; panel * Tiles.WIDTH < width; panel++) {
@@ -57,23 +64,42 @@ final class Blocks {
         }
     }
 
-    /** Whole rows of a group. A method of its own, in a straight line: so C2 finds it the same in every program. */
+    /**
+     * Whole rows of a group. A method of its own, in a straight line: so C2 finds it the same in every program. Slices spare
+     * all bounds checks but one a row.
+     */
     private static void packRows(MemorySegment b, long at, long row, MemorySegment packed, int rows) {
         for (int i = 0; i < rows; i++) {
-            long from = at + i * row;
+            MemorySegment from = b.asSlice(at + i * row, 4L * GROUP);
             long to = 4L * Tiles.WIDTH * i;
             for (int panel = 0; panel < PANELS; panel++) {
-                long left = from + 4L * Tiles.WIDTH * panel;
+                long left = 4L * Tiles.WIDTH * panel;
                 long right = to + 4L * PANEL * panel;
-                FloatVector v0 = Lanes.load(b, left);
-                FloatVector v1 = Lanes.load(b, left + Lanes.BYTES);
+                FloatVector v0 = Lanes.load(from, left);
+                FloatVector v1 = Lanes.load(from, left + Lanes.BYTES);
                 v0.intoMemorySegment(packed, right, Lanes.ORDER);
                 v1.intoMemorySegment(packed, right + Lanes.BYTES, Lanes.ORDER);
                 if (Tiles.WIDTH > 2 * Lanes.N) {
-                    FloatVector v2 = Lanes.load(b, left + 2 * Lanes.BYTES);
-                    FloatVector v3 = Lanes.load(b, left + 3 * Lanes.BYTES);
+                    FloatVector v2 = Lanes.load(from, left + 2 * Lanes.BYTES);
+                    FloatVector v3 = Lanes.load(from, left + 3 * Lanes.BYTES);
                     v2.intoMemorySegment(packed, right + 2 * Lanes.BYTES, Lanes.ORDER);
                     v3.intoMemorySegment(packed, right + 3 * Lanes.BYTES, Lanes.ORDER);
+                }
+            }
+        }
+    }
+
+    /** The same, widened. */
+    private static void packRowsBf16(MemorySegment b, long at, long row, MemorySegment packed, int rows) {
+        for (int i = 0; i < rows; i++) {
+            MemorySegment from = b.asSlice(at + i * row, 2L * GROUP);
+            long to = 4L * Tiles.WIDTH * i;
+            for (int panel = 0; panel < PANELS; panel++) {
+                for (int x = 0; x < Tiles.WIDTH; x += Lanes.N) {
+                    ShortVector h = ShortVector.fromMemorySegment(Convert.H, from, 2L * Tiles.WIDTH * panel + 2L * x, Lanes.ORDER);
+                    IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, Convert.I, 0);
+                    FloatVector v = bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+                    v.intoMemorySegment(packed, to + 4L * PANEL * panel + 4L * x, Lanes.ORDER);
                 }
             }
         }

@@ -13,8 +13,10 @@ import obsprop.tensor.Tensor;
 
 /** Runs of consecutive elements from one real type to another; offsets count bytes. */
 final class Convert {
-    private static final VectorSpecies<Integer> I = Lanes.F.withLanes(int.class);
-    private static final VectorSpecies<Short> H =
+    /** As many ints, and as many halves, as there are floats in a vector. */
+    static final VectorSpecies<Integer> I = Lanes.F.withLanes(int.class);
+
+    static final VectorSpecies<Short> H =
             VectorSpecies.of(short.class, VectorShape.forBitSize(Lanes.F.vectorBitSize() / 2));
     /** 2^112, the ratio of the exponent biases of F32 and F16. */
     private static final float REBIAS = 0x1p112f;

@@ -12,7 +12,7 @@ import obsprop.tensor.Tensor;
  * <ul>
  *   <li>{@code dY W} for small W ({@link SmallProducts}): all in place, in its own type;
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
- *   <li>{@code dY W} ({@link RankUpdates}), unless for very many tokens: rows of W stream past, in place;
+ *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
  *
@@ -23,7 +23,7 @@ final class Gemm {
     /** Multiply-adds below which a hand-off to other threads costs more than it saves. */
     private static final long SMALL = 200_000;
     /** Up to this many tokens rank updates beat packing W, which costs as much for one token as for many. */
-    private static final int FEW_TOKENS = 40;
+    private static final int FEW_TOKENS = 32;
     /** Rows of c in a chunk of the general product at most: enough to pay for packing columns of b. */
     private static final int BLOCK_ROWS = 58 * Tiles.ROWS;
 

@@ -16,16 +16,19 @@ final class Pairs {
     private static final VectorShuffle<Float> HIGH = VectorShuffle.fromOp(F, lane -> N / 2 + lane / 2);
     private static final VectorMask<Float> ODD = VectorMask.fromLong(F, 0xAAAAAAAAAAAAAAAAL);
 
+    /** Pairs of vectors in a row of a tile. */
+    private static final int A_ROW = SmallTiles.COLUMNS / (2 * N);
+
     private Pairs() {}
 
     /** {@code C (+)= tile} for a tile that has of every 2N columns first the even ones. */
     static void write(MemorySegment tile, int rows, MemorySegment c, long cAt, long cRow, boolean add) {
-        for (int i = 0; i < 2 * rows; i++) {
+        for (int i = 0; i < A_ROW * rows; i++) {
             FloatVector even = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i, ORDER);
             FloatVector odd = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i + BYTES, ORDER);
             FloatVector low = even.rearrange(LOW).blend(odd.rearrange(LOW), ODD);
             FloatVector high = even.rearrange(HIGH).blend(odd.rearrange(HIGH), ODD);
-            long at = cAt + i / 2 * cRow + 2L * BYTES * (i & 1);
+            long at = cAt + i / A_ROW * cRow + 2L * BYTES * (i % A_ROW);
             if (add) {
                 low = low.add(FloatVector.fromMemorySegment(F, c, at, ORDER));
                 high = high.add(FloatVector.fromMemorySegment(F, c, at + BYTES, ORDER));

@@ -6,15 +6,17 @@ import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
 /**
- * {@code dX (+)= dY W} for few tokens: eight rows of W at a time meet all tokens, so that W is read once, in place and in
+ * {@code dX (+)= dY W} for few tokens: four rows of W at a time meet all tokens, so that W is read once, in place and in
  * the order of memory. A chunk is a strip of columns; its sums for all tokens stay in the cache.
  */
 final class RankUpdates {
-    private static final int ROWS = 8;
-    /** Sums of a strip at most: they are read and written once for every eight rows of W. */
-    private static final int SUMS = 32_768;
-    /** Strips for each thread: long runs in the rows of W are fetched ahead, but a late thread must not hold up the rest. */
-    private static final int STRIPS_A_THREAD = 2;
+    private static final int ROWS = 4;
+    /** Sums of a strip at most, about as many as L1 holds: they are read and written once for every four rows of W. */
+    private static final int SUMS = Tiles.WIDE ? 8_192 : 16_384;
+    /** Columns of a strip at most. */
+    private static final int STRIP = 2048;
+    /** Floats from token to token in its sums: not a power of two, or all tokens would fall into two sets of the cache. */
+    private static final int STRIDE = STRIP + 16;
 
     private final Workers.Task pack = this::packChunk;
     private final Workers.Task task = this::chunk;
@@ -41,15 +43,15 @@ final class RankUpdates {
         n = cols;
         k = depth;
         add = accumulate;
-        int fair = Gemm.ceil(n, STRIPS_A_THREAD * workers.threads() * Tiles.STEP);
-        int fitting = Math.clamp(SUMS / (Math.max(1, m) * Tiles.STEP), 1, Tiles.STRIP / Tiles.STEP);
-        strip = Math.min(fair, fitting) * Tiles.STEP;
+        int fair = Gemm.ceil(n, workers.threads() * Lanes.N);
+        int fitting = Math.clamp(SUMS / (Math.max(1, m) * Lanes.N), 1, STRIP / Lanes.N);
+        strip = Math.min(fair, fitting) * Lanes.N;
         coefficients = shared.floats(Slot.PACK, (long) Gemm.ceil(k, ROWS) * ROWS * m);
         Gemm.launch(workers, pack, Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
         Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
     }
 
-    /** {@code coefficients[row / 8][t][r] = dy[t, row + r]}, zero beyond the last row. */
+    /** {@code coefficients[row / 4][t][r] = dy[t, row + r]}, zero beyond the last row. */
     private void packChunk(int chunk, Scratch scratch) {
         int end = Math.min(k, (chunk + 1) * Blocks.DEPTH);
         for (int row = chunk * Blocks.DEPTH; row < end; row += ROWS) {
@@ -74,9 +76,9 @@ final class RankUpdates {
     private void chunk(int chunk, Scratch scratch) {
         int col = chunk * strip;
         int cols = Math.min(strip, n - col);
-        int padded = Gemm.ceil(cols, Tiles.STEP) * Tiles.STEP;
-        MemorySegment sums = scratch.floats(Slot.RESULT, (long) m * Tiles.STRIP_STRIDE);
-        long sumRow = 4L * Tiles.STRIP_STRIDE;
+        int padded = Gemm.ceil(cols, Lanes.N) * Lanes.N;
+        MemorySegment sums = scratch.floats(Slot.RESULT, (long) m * STRIDE);
+        long sumRow = 4L * STRIDE;
         for (int depth = 0; depth < Math.max(1, k); depth += Blocks.DEPTH) {
             for (int t = 0; t < m; t++) {
                 Copies.zeroRow(sums, sumRow * t, padded);
@@ -91,15 +93,15 @@ final class RankUpdates {
 
     private void update(Scratch scratch, MemorySegment sums, int row, int rows, int col, int cols) {
         long d = 4L * row * m;
-        int padded = Gemm.ceil(cols, Tiles.STEP) * Tiles.STEP;
+        int padded = Gemm.ceil(cols, Lanes.N) * Lanes.N;
         if (w.type == DType.F32 && rows == ROWS && padded == cols) {
-            Tiles.addRank8(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums);
+            Tiles.addRank4(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums, 4L * STRIDE);
             return;
         }
         // Ragged or narrow: through a padded copy. Rows beyond the last stay zero.
-        MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * Tiles.STRIP);
+        MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * STRIDE);
         for (int r = 0; r < ROWS; r++) {
-            long at = 4L * Tiles.STRIP * r;
+            long at = 4L * STRIDE * r;
             if (rows < ROWS || padded > cols) {
                 Copies.zeroRow(copy, at, padded);
             }
@@ -107,6 +109,6 @@ final class RankUpdates {
                 Convert.widen(w.segment, w.bytes(row + r, col), w.type, copy, at, cols);
             }
         }
-        Tiles.addRank8(copy, 0, 4L * Tiles.STRIP, coefficients, d, m, padded, sums);
+        Tiles.addRank4(copy, 0, 4L * STRIDE, coefficients, d, m, padded, sums, 4L * STRIDE);
     }
 }

@@ -18,8 +18,12 @@ final class RowsTimesRows {
     private static final int UNIT_ROWS = 48;
     /** What a chunk costs beside its rows, in rows: X comes from L3. */
     private static final int OVERHEAD_ROWS = 8;
+    /** Floats of a packed X that stays in L2 while W passes through. */
+    private static final int IN_L2 = 1 << 16;
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = 4;
+    /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
+    private static final int WIDENED_ROW = DEPTH + 16;
 
     private final Workers.Task pack = this::packChunk;
     private final Workers.Task turned = this::turnedChunk;
@@ -58,6 +62,10 @@ final class RowsTimesRows {
         return Gemm.ceil(m, width);
     }
 
+    private int tileRows() {
+        return width == Tiles.WIDTH ? Tiles.ROWS : Tiles.THIN_ROWS;
+    }
+
     private void packChunk(int chunk, Scratch scratch) {
         int panel = chunk % panels();
         int depth = chunk / panels() * DEPTH;
@@ -83,8 +91,9 @@ final class RowsTimesRows {
         if (k == 0) {
             Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * width);
         }
-        // A thin panel stays in L2 as deep as it is, so that rows of W can be read from end to end.
-        int rowsAtOnce = width == Tiles.WIDTH ? rows : Tiles.THIN_ROWS;
+        // Where all of X stays in L2, rows of W can be read from end to end.
+        boolean small = panels() == 1 && (long) width * k <= IN_L2;
+        int rowsAtOnce = small ? tileRows() : rows;
         for (int r = 0; r < rows; r += rowsAtOnce) {
             int end = Math.min(rows, r + rowsAtOnce);
             for (int depth = 0; depth < k; depth += DEPTH) {
@@ -112,17 +121,16 @@ final class RowsTimesRows {
         int deep = Math.min(DEPTH, k - depth);
         boolean inPlace = w.type == DType.F32;
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
-        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * DEPTH);
-        int tileRows = width == Tiles.WIDTH ? Tiles.ROWS : Tiles.THIN_ROWS;
-        for (int r = from; r < to; r += tileRows) {
-            int some = Math.min(tileRows, to - r);
+        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * WIDENED_ROW);
+        for (int r = from; r < to; r += tileRows()) {
+            int some = Math.min(tileRows(), to - r);
             if (!inPlace) {
                 for (int i = 0; i < some; i++) {
-                    Convert.widen(w.segment, w.bytes(depth, row + r + i), w.type, p, 4L * DEPTH * i, deep);
+                    Convert.widen(w.segment, w.bytes(depth, row + r + i), w.type, p, 4L * WIDENED_ROW * i, deep);
                 }
             }
             long pAt = inPlace ? w.bytes(depth, row + r) : 0;
-            long pRow = inPlace ? 4 * w.col : 4L * DEPTH;
+            long pRow = inPlace ? 4 * w.col : 4L * WIDENED_ROW;
             for (int panel = firstPanel; panel < lastPanel; panel++) {
                 MemorySegment out = depth == 0 ? result : tile;
                 long at = resultAt(panel - firstPanel, r);
@@ -133,7 +141,7 @@ final class RowsTimesRows {
                     Tiles.multiplyThin(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, width, out, outAt);
                 }
                 if (depth > 0) {
-                    Copies.addRow(1f, tile, 0, result, at, tileRows * width);
+                    Copies.addRow(1f, tile, 0, result, at, tileRows() * width);
                 }
             }
         }

@@ -12,14 +12,14 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Register tiles for {@link SmallProducts}: single elements of four rows of activations meet four vectors of a weight's row,
- * row after row. Each tile is one method, as a vector that crosses a call is boxed; all offsets and strides count bytes.
+ * Register tiles for {@link SmallProducts}: single elements of four rows of activations meet four vectors of a weight's row
+ * (two, of 16 registers: {@link NarrowTiles}), row after row. Each tile is one method, as a vector that crosses a call is boxed; all offsets and strides count bytes.
  */
 final class SmallTiles {
     /** Rows of activations in a tile. */
     static final int ROWS = 4;
     /** Columns in a tile. */
-    static final int COLUMNS = 4 * Lanes.N;
+    static final int COLUMNS = Tiles.WIDTH;
     /** Floats that a tile is written to. */
     static final int SIZE = ROWS * COLUMNS;
 
@@ -34,6 +34,16 @@ final class SmallTiles {
      * @param dRows rows of d; the others repeat the last one
      */
     static void sums(
+            MemorySegment d, long dAt, long dRow, int dRows, MemorySegment w, long wAt, long wRow, int k,
+            MemorySegment tile) {
+        if (Tiles.WIDE) {
+            sums4x4(d, dAt, dRow, dRows, w, wAt, wRow, k, tile);
+        } else {
+            NarrowTiles.sums(d, dAt, dRow, dRows, w, wAt, wRow, k, tile);
+        }
+    }
+
+    private static void sums4x4(
             MemorySegment d, long dAt, long dRow, int dRows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {
         long d0 = dAt;
@@ -106,6 +116,16 @@ final class SmallTiles {
      * odd ones the high halves, masked. So of every 2N columns the tile has first the even ones, then the odd ones.
      */
     static void sumsBf16(
+            MemorySegment d, long dAt, long dRow, int dRows, MemorySegment w, long wAt, long wRow, int k,
+            MemorySegment tile) {
+        if (Tiles.WIDE) {
+            sums4x4Bf16(d, dAt, dRow, dRows, w, wAt, wRow, k, tile);
+        } else {
+            NarrowTiles.sumsBf16(d, dAt, dRow, dRows, w, wAt, wRow, k, tile);
+        }
+    }
+
+    private static void sums4x4Bf16(
             MemorySegment d, long dAt, long dRow, int dRows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {
         long d0 = dAt;

@@ -19,30 +19,21 @@ import jdk.incubator.vector.FloatVector;
  * hundredth of the speed. Hence tiles start from zero and go to a buffer, and another method adds them to C.
  */
 final class Tiles {
+    /** With 32 vector registers four vectors fit beside six rows; with 16 only two beside four ({@link NarrowTiles}). */
+    static final boolean WIDE = N >= 16;
     /** Rows of a tile. */
-    static final int ROWS = 6;
-    /** With 32 vector registers four vectors fit beside six rows; with 16 only two do. */
-    private static final boolean WIDE = N >= 16;
+    static final int ROWS = WIDE ? 6 : NarrowTiles.ROWS;
 
     /** Columns of a tile: floats in a row of packed Q. */
-    static final int WIDTH = (WIDE ? 4 : 2) * N;
+    static final int WIDTH = (WIDE ? 4 : NarrowTiles.VECTORS) * N;
     /** Floats of a tile. */
     static final int SIZE = ROWS * WIDTH;
     /** Rows of a thin tile. */
     static final int THIN_ROWS = 8;
-    /** Columns of the result of {@link #addRank8} at most. */
-    static final int STRIP = 2048;
-    /** Floats from row to row there: not a power of two, or all tokens would fall into two sets of the cache. */
-    static final int STRIP_STRIDE = STRIP + 16;
-    /** Columns that {@link #addRank8} takes at once. */
-    static final int STEP = WIDE ? 2 * N : N;
-
-    private static final long STRIP_BYTES = 4L * STRIP_STRIDE;
-
     private Tiles() {}
 
     /**
-     * {@code tile[6, WIDTH] = P[6, k] Q[k, WIDTH]}: single elements of P are broadcast from where they lie, Q is packed.
+     * {@code tile[ROWS, WIDTH] = P[ROWS, k] Q[k, WIDTH]}: single elements of P are broadcast from where they lie, Q is packed.
      *
      * @param rows how many rows P has; the others of the tile repeat the last one
      */
@@ -51,7 +42,7 @@ final class Tiles {
         if (WIDE) {
             multiply6x4(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
         } else {
-            multiply6x2(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
+            NarrowTiles.multiply(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
         }
     }
 
@@ -87,19 +78,25 @@ final class Tiles {
     }
 
     /**
-     * Eight rows of W onto every token: {@code y[t, c] += sum_r d[t, r] w[r, c]} in the order of r. Each weight is read
-     * once and meets all tokens while it is in a register.
+     * Four rows of W onto every token: {@code y[t, c] += sum_r d[t, r] w[r, c]} in the order of r. Loops run along the rows,
+     * since to enter a loop, with its bounds checks, costs as much as some ten turns; so the factors are in registers, and
+     * W is read from L1 by all tokens but the first.
      *
-     * @param d [tokens][8], from byte {@code dAt} on
-     * @param cols a multiple of {@link #STEP}
-     * @param y rows {@link #STRIP_STRIDE} floats apart
+     * @param d [tokens][4], from byte {@code dAt} on
+     * @param cols a multiple of the vector's length
+     * @param y rows {@code yRow} bytes apart
      */
-    static void addRank8(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y) {
-        if (WIDE) {
-            rank8x2(w, wAt, wRow, d, dAt, tokens, cols, y);
-        } else {
-            rank8x1(w, wAt, wRow, d, dAt, tokens, cols, y);
+    static void addRank4(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yRow) {
+        int t = 0;
+        for (; WIDE && t + 4 <= tokens; t += 4) {
+            rank4x4(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
+        }
+        for (; t + 2 <= tokens; t += 2) {
+            rank4x2(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
+        }
+        if (t < tokens) {
+            rank4x1(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow);
         }
     }
 
@@ -197,64 +194,6 @@ final class Tiles {
         a51.intoMemorySegment(tile, tileAt + 21 * BYTES, ORDER);
         a52.intoMemorySegment(tile, tileAt + 22 * BYTES, ORDER);
         a53.intoMemorySegment(tile, tileAt + 23 * BYTES, ORDER);
-    }
-
-    /** Twelve accumulators, for 16 registers. */
-    private static void multiply6x2(
-            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
-        long p0 = pAt;
-        long p1 = pAt + Math.min(1, rows - 1) * pRow;
-        long p2 = pAt + Math.min(2, rows - 1) * pRow;
-        long p3 = pAt + Math.min(3, rows - 1) * pRow;
-        long p4 = pAt + Math.min(4, rows - 1) * pRow;
-        long p5 = pAt + Math.min(5, rows - 1) * pRow;
-        FloatVector a00 = FloatVector.zero(F);
-        FloatVector a01 = a00;
-        FloatVector a10 = a00;
-        FloatVector a11 = a00;
-        FloatVector a20 = a00;
-        FloatVector a21 = a00;
-        FloatVector a30 = a00;
-        FloatVector a31 = a00;
-        FloatVector a40 = a00;
-        FloatVector a41 = a00;
-        FloatVector a50 = a00;
-        FloatVector a51 = a00;
-        for (int i = 0; i < k; i++) {
-            long at = qAt + 2L * BYTES * i;
-            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
-            FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
-            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i));
-            a00 = w.fma(q0, a00);
-            a01 = w.fma(q1, a01);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i));
-            a10 = w.fma(q0, a10);
-            a11 = w.fma(q1, a11);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i));
-            a20 = w.fma(q0, a20);
-            a21 = w.fma(q1, a21);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i));
-            a30 = w.fma(q0, a30);
-            a31 = w.fma(q1, a31);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p4 + 4L * i));
-            a40 = w.fma(q0, a40);
-            a41 = w.fma(q1, a41);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p5 + 4L * i));
-            a50 = w.fma(q0, a50);
-            a51 = w.fma(q1, a51);
-        }
-        a00.intoMemorySegment(tile, tileAt, ORDER);
-        a01.intoMemorySegment(tile, tileAt + BYTES, ORDER);
-        a10.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
-        a11.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
-        a20.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
-        a21.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
-        a30.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
-        a31.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
-        a40.intoMemorySegment(tile, tileAt + 8 * BYTES, ORDER);
-        a41.intoMemorySegment(tile, tileAt + 9 * BYTES, ORDER);
-        a50.intoMemorySegment(tile, tileAt + 10 * BYTES, ORDER);
-        a51.intoMemorySegment(tile, tileAt + 11 * BYTES, ORDER);
     }
 
     /** Sixteen accumulators. */
@@ -380,109 +319,125 @@ final class Tiles {
         a70.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
     }
 
-    private static void rank8x2(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y) {
+    private static void rank4x4(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
+        FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
+        FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
+        FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
+        FloatVector d03 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 12));
+        FloatVector d10 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 16));
+        FloatVector d11 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 20));
+        FloatVector d12 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 24));
+        FloatVector d13 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 28));
+        FloatVector d20 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32));
+        FloatVector d21 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 36));
+        FloatVector d22 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 40));
+        FloatVector d23 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 44));
+        FloatVector d30 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 48));
+        FloatVector d31 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 52));
+        FloatVector d32 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 56));
+        FloatVector d33 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 60));
         long w0 = wAt;
         long w1 = wAt + wRow;
         long w2 = wAt + 2 * wRow;
         long w3 = wAt + 3 * wRow;
-        long w4 = wAt + 4 * wRow;
-        long w5 = wAt + 5 * wRow;
-        long w6 = wAt + 6 * wRow;
-        long w7 = wAt + 7 * wRow;
-        for (int c = 0; c < cols; c += 2 * N) {
+        long y0 = yAt;
+        long y1 = yAt + yRow;
+        long y2 = yAt + 2 * yRow;
+        long y3 = yAt + 3 * yRow;
+        for (int c = 0; c < cols; c += N) {
             long at = 4L * c;
-            FloatVector v00 = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
-            FloatVector v01 = FloatVector.fromMemorySegment(F, w, w0 + at + BYTES, ORDER);
-            FloatVector v10 = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
-            FloatVector v11 = FloatVector.fromMemorySegment(F, w, w1 + at + BYTES, ORDER);
-            FloatVector v20 = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
-            FloatVector v21 = FloatVector.fromMemorySegment(F, w, w2 + at + BYTES, ORDER);
-            FloatVector v30 = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
-            FloatVector v31 = FloatVector.fromMemorySegment(F, w, w3 + at + BYTES, ORDER);
-            FloatVector v40 = FloatVector.fromMemorySegment(F, w, w4 + at, ORDER);
-            FloatVector v41 = FloatVector.fromMemorySegment(F, w, w4 + at + BYTES, ORDER);
-            FloatVector v50 = FloatVector.fromMemorySegment(F, w, w5 + at, ORDER);
-            FloatVector v51 = FloatVector.fromMemorySegment(F, w, w5 + at + BYTES, ORDER);
-            FloatVector v60 = FloatVector.fromMemorySegment(F, w, w6 + at, ORDER);
-            FloatVector v61 = FloatVector.fromMemorySegment(F, w, w6 + at + BYTES, ORDER);
-            FloatVector v70 = FloatVector.fromMemorySegment(F, w, w7 + at, ORDER);
-            FloatVector v71 = FloatVector.fromMemorySegment(F, w, w7 + at + BYTES, ORDER);
-            for (int t = 0; t < tokens; t++) {
-                long to = at + STRIP_BYTES * t;
-                FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, ORDER);
-                FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + BYTES, ORDER);
-                FloatVector x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t));
-                s0 = x.fma(v00, s0);
-                s1 = x.fma(v01, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 4));
-                s0 = x.fma(v10, s0);
-                s1 = x.fma(v11, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 8));
-                s0 = x.fma(v20, s0);
-                s1 = x.fma(v21, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 12));
-                s0 = x.fma(v30, s0);
-                s1 = x.fma(v31, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 16));
-                s0 = x.fma(v40, s0);
-                s1 = x.fma(v41, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 20));
-                s0 = x.fma(v50, s0);
-                s1 = x.fma(v51, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 24));
-                s0 = x.fma(v60, s0);
-                s1 = x.fma(v61, s1);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 28));
-                s0 = x.fma(v70, s0);
-                s1 = x.fma(v71, s1);
-                s0.intoMemorySegment(y, to, ORDER);
-                s1.intoMemorySegment(y, to + BYTES, ORDER);
-            }
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, y0 + at, ORDER);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, y, y1 + at, ORDER);
+            FloatVector s2 = FloatVector.fromMemorySegment(F, y, y2 + at, ORDER);
+            FloatVector s3 = FloatVector.fromMemorySegment(F, y, y3 + at, ORDER);
+            FloatVector v = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
+            s0 = d00.fma(v, s0);
+            s1 = d10.fma(v, s1);
+            s2 = d20.fma(v, s2);
+            s3 = d30.fma(v, s3);
+            v = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
+            s0 = d01.fma(v, s0);
+            s1 = d11.fma(v, s1);
+            s2 = d21.fma(v, s2);
+            s3 = d31.fma(v, s3);
+            v = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
+            s0 = d02.fma(v, s0);
+            s1 = d12.fma(v, s1);
+            s2 = d22.fma(v, s2);
+            s3 = d32.fma(v, s3);
+            v = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
+            s0 = d03.fma(v, s0);
+            s1 = d13.fma(v, s1);
+            s2 = d23.fma(v, s2);
+            s3 = d33.fma(v, s3);
+            s0.intoMemorySegment(y, y0 + at, ORDER);
+            s1.intoMemorySegment(y, y1 + at, ORDER);
+            s2.intoMemorySegment(y, y2 + at, ORDER);
+            s3.intoMemorySegment(y, y3 + at, ORDER);
         }
     }
 
-    private static void rank8x1(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y) {
+    private static void rank4x2(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
+        FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
+        FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
+        FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
+        FloatVector d03 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 12));
+        FloatVector d10 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 16));
+        FloatVector d11 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 20));
+        FloatVector d12 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 24));
+        FloatVector d13 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 28));
         long w0 = wAt;
         long w1 = wAt + wRow;
         long w2 = wAt + 2 * wRow;
         long w3 = wAt + 3 * wRow;
-        long w4 = wAt + 4 * wRow;
-        long w5 = wAt + 5 * wRow;
-        long w6 = wAt + 6 * wRow;
-        long w7 = wAt + 7 * wRow;
+        long y0 = yAt;
+        long y1 = yAt + yRow;
         for (int c = 0; c < cols; c += N) {
             long at = 4L * c;
-            FloatVector v00 = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
-            FloatVector v10 = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
-            FloatVector v20 = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
-            FloatVector v30 = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
-            FloatVector v40 = FloatVector.fromMemorySegment(F, w, w4 + at, ORDER);
-            FloatVector v50 = FloatVector.fromMemorySegment(F, w, w5 + at, ORDER);
-            FloatVector v60 = FloatVector.fromMemorySegment(F, w, w6 + at, ORDER);
-            FloatVector v70 = FloatVector.fromMemorySegment(F, w, w7 + at, ORDER);
-            for (int t = 0; t < tokens; t++) {
-                long to = at + STRIP_BYTES * t;
-                FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, ORDER);
-                FloatVector x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t));
-                s0 = x.fma(v00, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 4));
-                s0 = x.fma(v10, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 8));
-                s0 = x.fma(v20, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 12));
-                s0 = x.fma(v30, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 16));
-                s0 = x.fma(v40, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 20));
-                s0 = x.fma(v50, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 24));
-                s0 = x.fma(v60, s0);
-                x = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32L * t + 28));
-                s0 = x.fma(v70, s0);
-                s0.intoMemorySegment(y, to, ORDER);
-            }
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, y0 + at, ORDER);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, y, y1 + at, ORDER);
+            FloatVector v = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
+            s0 = d00.fma(v, s0);
+            s1 = d10.fma(v, s1);
+            v = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
+            s0 = d01.fma(v, s0);
+            s1 = d11.fma(v, s1);
+            v = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
+            s0 = d02.fma(v, s0);
+            s1 = d12.fma(v, s1);
+            v = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
+            s0 = d03.fma(v, s0);
+            s1 = d13.fma(v, s1);
+            s0.intoMemorySegment(y, y0 + at, ORDER);
+            s1.intoMemorySegment(y, y1 + at, ORDER);
+        }
+    }
+
+    private static void rank4x1(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt) {
+        FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
+        FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
+        FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
+        FloatVector d03 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 12));
+        long w0 = wAt;
+        long w1 = wAt + wRow;
+        long w2 = wAt + 2 * wRow;
+        long w3 = wAt + 3 * wRow;
+        long y0 = yAt;
+        for (int c = 0; c < cols; c += N) {
+            long at = 4L * c;
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, y0 + at, ORDER);
+            FloatVector v = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
+            s0 = d00.fma(v, s0);
+            v = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
+            s0 = d01.fma(v, s0);
+            v = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
+            s0 = d02.fma(v, s0);
+            v = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
+            s0 = d03.fma(v, s0);
+            s0.intoMemorySegment(y, y0 + at, ORDER);
         }
     }
 }
