@@ -13,7 +13,6 @@ import obsprop.cuda.CudaException;
 import obsprop.cuda.CudaLoader;
 import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.CudaProbe;
-import obsprop.cuda.PlainMemory;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.cpu.CpuKernels;
@@ -109,7 +108,7 @@ public final class CudaPass {
     private void proveAgreement(RandomModel weights) {
         Batch few = Batch.of(prompt(PROVED_TOKENS));
         float[] tested = gradient(model, few);
-        try (CpuKernels cpu = CpuKernels.create(Runtime.getRuntime().availableProcessors(), PlainMemory::of);
+        try (CpuKernels cpu = CpuKernels.create(Runtime.getRuntime().availableProcessors());
                 Transformer oracle = weights.on(cpu)) {
             float[] right = gradient(oracle, few);
             double squares = 0;

@@ -3,7 +3,6 @@ package obsprop.bench;
 import java.nio.file.Path;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
-import obsprop.cuda.PlainMemory;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
@@ -55,7 +54,7 @@ public class DataFreeHeads {
 
     @Setup(Level.Trial)
     public void prepare() {
-        kernels = CpuKernels.create(workers, PlainMemory::of);
+        kernels = CpuKernels.create(workers);
         transformer = ModelLoader.open(Path.of(model), kernels);
         ModelConfig config = transformer.config();
         y = new float[observables * config.dModel()];

@@ -13,7 +13,6 @@ import obsprop.analysis.patching.PatchMode;
 import obsprop.analysis.patching.Readout;
 import obsprop.analysis.runs.CachedRun;
 import obsprop.analysis.runs.PromptPair;
-import obsprop.cuda.PlainMemory;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.model.ActivationCache;
 import obsprop.model.Batch;
@@ -71,7 +70,7 @@ public class HeadPatches {
 
     @Setup(Level.Trial)
     public void prepare(BenchmarkParams parameters) {
-        kernels = CpuKernels.create(workers, PlainMemory::of);
+        kernels = CpuKernels.create(workers);
         transformer = ModelLoader.open(Path.of(model), kernels);
         batch = prompts();
         cache = transformer.forward(batch);

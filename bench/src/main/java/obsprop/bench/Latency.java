@@ -2,7 +2,6 @@ package obsprop.bench;
 
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
-import obsprop.cuda.PlainMemory;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.model.Transformer;
 import obsprop.model.family.DemoModel;
@@ -50,7 +49,7 @@ public class Latency {
     @Setup(Level.Trial)
     public void prepare() {
         demo = DemoModel.unpack();
-        kernels = CpuKernels.create(workers, PlainMemory::of);
+        kernels = CpuKernels.create(workers);
         model = ModelLoader.open(demo.directory(), kernels);
         prepared = new PreparedGradient(model, Observable.difference("a - b", 300, 301), tokens, Rules.EXACT);
         prompt = new Random(3).ints(tokens, 0, model.config().dVocab()).toArray();

@@ -5,7 +5,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
-import obsprop.cuda.PlainMemory;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.ActivationCache;
@@ -73,7 +72,7 @@ public class ModelPass {
 
     @Setup(Level.Trial)
     public void prepare(BenchmarkParams parameters) {
-        kernels = CpuKernels.create(workers, PlainMemory::of);
+        kernels = CpuKernels.create(workers);
         transformer = ModelLoader.open(Path.of(model), kernels);
         runner = Engine.named(ModelRunner.class, engine);
         runner.prepare(transformer, workers, prompt(tokens), observable);

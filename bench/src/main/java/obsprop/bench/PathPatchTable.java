@@ -14,7 +14,6 @@ import obsprop.analysis.patching.Readout;
 import obsprop.analysis.runs.CachedRun;
 import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.runs.TokenPair;
-import obsprop.cuda.PlainMemory;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.model.ActivationCache;
 import obsprop.model.Batch;
@@ -73,7 +72,7 @@ public class PathPatchTable {
 
     @Setup(Level.Trial)
     public void prepare() {
-        kernels = CpuKernels.create(workers, PlainMemory::of);
+        kernels = CpuKernels.create(workers);
         transformer = ModelLoader.open(Path.of(model), kernels);
         prompts = prompts();
         proveAgreement();

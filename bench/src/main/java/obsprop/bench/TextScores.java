@@ -11,7 +11,6 @@ import obsprop.analysis.scores.ScoreState;
 import obsprop.analysis.scores.ScoredToken;
 import obsprop.analysis.scores.ScoredVector;
 import obsprop.analysis.scores.Window;
-import obsprop.cuda.PlainMemory;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.model.ActivationCache;
 import obsprop.model.Batch;
@@ -72,7 +71,7 @@ public class TextScores {
 
     @Setup(Level.Trial)
     public void prepare() {
-        kernels = CpuKernels.create(workers, PlainMemory::of);
+        kernels = CpuKernels.create(workers);
         transformer = ModelLoader.open(Path.of(model), kernels);
         ModelConfig c = transformer.config();
         int depth = layer < 0 ? c.nLayers() : layer;

@@ -5,7 +5,6 @@ import java.util.OptionalLong;
 import obsprop.cuda.CudaLoader;
 import obsprop.cuda.CudaPrecision;
 import obsprop.cuda.CudaProbe;
-import obsprop.cuda.PlainMemory;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Residency;
 import obsprop.kernel.cpu.CpuKernels;
@@ -96,7 +95,7 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
             throw new UnavailableException("this JVM was started without the Vector API that the CPU backend is made of:"
                     + " add --add-modules " + VECTOR_MODULE + " to java's options, or ask for the slow --device cpu-scalar");
         }
-        return new Backend(CpuKernels.create(threads, PlainMemory::of), reason);
+        return new Backend(CpuKernels.create(threads), reason);
     }
 
     @Override

@@ -43,8 +43,15 @@ public final class Tensor {
         return of(arena.allocate(bytes, ALIGNMENT), dtype, Place.HOST, shape);
     }
 
-    /** A contiguous view of the first elements of {@code segment}, row-major. */
+    /**
+     * A contiguous view of the first elements of {@code segment}, row-major.
+     *
+     * @throws IllegalArgumentException if the segment is too small or a view of an array
+     */
     public static Tensor of(MemorySegment segment, DType dtype, Place place, int... shape) {
+        if (!segment.isNative()) {
+            throw new IllegalArgumentException("a tensor's memory lies off the heap; copy the array with Tensor.ofFloats");
+        }
         long needed = Math.multiplyExact(elements(shape), (long) dtype.bytes());
         if (segment.byteSize() < needed) {
             throw new IllegalArgumentException("segment of " + segment.byteSize() + " bytes cannot hold " + dtype

@@ -52,8 +52,15 @@ final class Attention {
     }
 
     /** See {@link obsprop.kernel.Kernels#attention}. */
-    void run(Workers workers, AttentionInputs in, AttentionSpec with, Segments batch, Tensor y) {
-        set(in, with, batch);
+    void run(
+            Workers workers, Tensor queries, Tensor keys, Tensor values, Tensor sums, AttentionSpec with, Segments batch,
+            Tensor y) {
+        q = queries;
+        k = keys;
+        v = values;
+        lse = sums;
+        spec = with;
+        segments = batch;
         z = y;
         int blocks = 0;
         for (int b = 0; b < batch.count(); b++) {

@@ -69,6 +69,8 @@ final class Blocks {
      * all bounds checks but one a row.
      */
     private static void packRows(MemorySegment b, long at, long row, MemorySegment packed, int rows) {
+        b = Lanes.plain(b);
+        packed = Lanes.plain(packed);
         for (int i = 0; i < rows; i++) {
             MemorySegment from = b.asSlice(at + i * row, 4L * GROUP);
             long to = 4L * Tiles.WIDTH * i;
@@ -91,6 +93,8 @@ final class Blocks {
 
     /** The same, widened. */
     private static void packRowsBf16(MemorySegment b, long at, long row, MemorySegment packed, int rows) {
+        b = Lanes.plain(b);
+        packed = Lanes.plain(packed);
         for (int i = 0; i < rows; i++) {
             MemorySegment from = b.asSlice(at + i * row, 2L * GROUP);
             long to = 4L * Tiles.WIDTH * i;

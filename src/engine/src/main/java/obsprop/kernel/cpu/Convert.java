@@ -50,6 +50,8 @@ final class Convert {
     }
 
     private static void widenBf16(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, int n) {
+        from = Lanes.plain(from);
+        to = Lanes.plain(to);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
             ShortVector h = ShortVector.fromMemorySegment(H, from, fromOffset + 2L * i, Lanes.ORDER);
@@ -63,6 +65,8 @@ final class Convert {
     }
 
     private static void widenF16(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, int n) {
+        from = Lanes.plain(from);
+        to = Lanes.plain(to);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
             ShortVector h = ShortVector.fromMemorySegment(H, from, fromOffset + 2L * i, Lanes.ORDER);

@@ -34,23 +34,9 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     private final Pool<Elementwise> elementwise = new Pool<>(() -> new Elementwise(NOTHING));
     private final Pool<Scratch> scratches = new Pool<>(Scratch::new);
 
-    private final WeightView weightView;
-
-    private CpuKernels(Workers workers, WeightView weightView, boolean warm) {
+    private CpuKernels(Workers workers, boolean warm) {
         this.workers = workers;
-        this.weightView = weightView;
         gemms = new Pool<>(() -> new Gemm(warm));
-    }
-
-    /** How placed weights see their memory. Loops run twice as fast where all segments are plain, none mapped. */
-    @FunctionalInterface
-    public interface WeightView {
-        /**
-         * The same bytes, perhaps under another kind of segment.
-         *
-         * @param owner frees the placed weight
-         */
-        MemorySegment of(MemorySegment weight, Arena owner);
     }
 
     /**
@@ -59,17 +45,8 @@ public final class CpuKernels implements Kernels, AutoCloseable {
      * @throws UnsupportedOperationException if the module jdk.incubator.vector is absent
      */
     public static CpuKernels create(int threads) {
-        return create(threads, (weight, owner) -> weight);
-    }
-
-    /**
-     * The same, with a view for weights that lie in mapped files.
-     *
-     * @throws UnsupportedOperationException if the module jdk.incubator.vector is absent
-     */
-    public static CpuKernels create(int threads, WeightView weightView) {
         requireVectorModule();
-        return new CpuKernels(new Workers(threads), weightView, false);
+        return new CpuKernels(new Workers(threads), false);
     }
 
     /**
@@ -80,12 +57,12 @@ public final class CpuKernels implements Kernels, AutoCloseable {
      */
     public static CpuKernels create(int threads, Executor executor) {
         requireVectorModule();
-        return new CpuKernels(new Workers(threads, executor), (weight, owner) -> weight, false);
+        return new CpuKernels(new Workers(threads, executor), false);
     }
 
     /** Kernels that use vectors from their first product on: for tests of those. */
     static CpuKernels warm(int threads) {
-        return new CpuKernels(new Workers(threads), (weight, owner) -> weight, true);
+        return new CpuKernels(new Workers(threads), true);
     }
 
     private static void requireVectorModule() {
@@ -119,10 +96,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
 
     @Override
     public Tensor place(Arena arena, Tensor host) {
-        if (!host.isContiguous()) {
-            return host;
-        }
-        return Tensor.of(weightView.of(host.segment(), arena), host.dtype(), host.place(), host.shape());
+        return host;
     }
 
     @Override
@@ -193,7 +167,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     public void attention(
             Tensor q, Tensor k, Tensor v, AttentionSpec spec, Segments segments, Tensor z, Tensor lse) {
         Attention job = attentions.take();
-        job.run(workers, new AttentionInputs(q, k, v, lse), spec, segments, z);
+        job.run(workers, q, k, v, lse, spec, segments, z);
         attentions.give(job);
     }
 

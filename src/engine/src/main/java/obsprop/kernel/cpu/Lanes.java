@@ -17,22 +17,37 @@ final class Lanes {
     static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
+    /** The class of off-heap segments; mapped ones are a subclass of it. */
+    private static final Class<? extends MemorySegment> PLAIN = MemorySegment.NULL.getClass();
+
     private Lanes() {}
 
+    /**
+     * The same segment, known to C2 to lie off the heap. To be called first thing in every method that loops over segments
+     * without the methods below. {@code reinterpretAsInts} and its like, as long as they are interpreted, put vectors into
+     * segments over arrays; that spoils the profile of every access in the program, and a loop whose stores might go to the
+     * heap keeps all its checks.
+     *
+     * @throws ClassCastException if it lies on the heap
+     */
+    static MemorySegment plain(MemorySegment segment) {
+        return PLAIN.cast(segment);
+    }
+
     static FloatVector load(MemorySegment segment, long offset) {
-        return FloatVector.fromMemorySegment(F, segment, offset, ORDER);
+        return FloatVector.fromMemorySegment(F, plain(segment), offset, ORDER);
     }
 
     static void store(FloatVector v, MemorySegment segment, long offset) {
-        v.intoMemorySegment(segment, offset, ORDER);
+        v.intoMemorySegment(plain(segment), offset, ORDER);
     }
 
     static float get(MemorySegment segment, long offset) {
-        return segment.get(FLOAT, offset);
+        return plain(segment).get(FLOAT, offset);
     }
 
     static void set(MemorySegment segment, long offset, float value) {
-        segment.set(FLOAT, offset, value);
+        plain(segment).set(FLOAT, offset, value);
     }
 
     /**

@@ -32,6 +32,9 @@ final class NarrowTiles {
     /** See {@link Tiles#multiply}. */
     static void multiply(
             MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        tile = Lanes.plain(tile);
         long p0 = pAt;
         long p1 = pAt + Math.min(1, rows - 1) * pRow;
         long p2 = pAt + Math.min(2, rows - 1) * pRow;
@@ -107,6 +110,9 @@ final class NarrowTiles {
     static void sums(
             MemorySegment d, long dAt, long dRow, int rows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {
+        d = Lanes.plain(d);
+        w = Lanes.plain(w);
+        tile = Lanes.plain(tile);
         long d0 = dAt;
         long d1 = dAt + Math.min(1, rows - 1) * dRow;
         long d2 = dAt + Math.min(2, rows - 1) * dRow;
@@ -183,6 +189,9 @@ final class NarrowTiles {
     static void sumsBf16(
             MemorySegment d, long dAt, long dRow, int rows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {
+        d = Lanes.plain(d);
+        w = Lanes.plain(w);
+        tile = Lanes.plain(tile);
         long d0 = dAt;
         long d1 = dAt + Math.min(1, rows - 1) * dRow;
         long d2 = dAt + Math.min(2, rows - 1) * dRow;

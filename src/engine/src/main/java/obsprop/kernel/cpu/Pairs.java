@@ -23,6 +23,8 @@ final class Pairs {
 
     /** {@code C (+)= tile} for a tile that has of every 2N columns first the even ones. */
     static void write(MemorySegment tile, int rows, MemorySegment c, long cAt, long cRow, boolean add) {
+        tile = Lanes.plain(tile);
+        c = Lanes.plain(c);
         for (int i = 0; i < A_ROW * rows; i++) {
             FloatVector even = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i, ORDER);
             FloatVector odd = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i + BYTES, ORDER);

@@ -122,6 +122,8 @@ final class ShortAttention {
     private static void multiply(
             MemorySegment x, long xAt, long xRow, int rows, int depth, MemorySegment turned, long turnedAt,
             MemorySegment out, long outAt) {
+        turned = Lanes.plain(turned);
+        out = Lanes.plain(out);
         for (int t = 0; t < rows; t += 4) {
             long x0 = xAt + t * xRow;
             long x1 = xAt + Math.min(t + 1, rows - 1) * xRow;

@@ -46,6 +46,9 @@ final class SmallTiles {
     private static void sums4x4(
             MemorySegment d, long dAt, long dRow, int dRows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {
+        d = Lanes.plain(d);
+        w = Lanes.plain(w);
+        tile = Lanes.plain(tile);
         long d0 = dAt;
         long d1 = dAt + Math.min(1, dRows - 1) * dRow;
         long d2 = dAt + Math.min(2, dRows - 1) * dRow;
@@ -128,6 +131,9 @@ final class SmallTiles {
     private static void sums4x4Bf16(
             MemorySegment d, long dAt, long dRow, int dRows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {
+        d = Lanes.plain(d);
+        w = Lanes.plain(w);
+        tile = Lanes.plain(tile);
         long d0 = dAt;
         long d1 = dAt + Math.min(1, dRows - 1) * dRow;
         long d2 = dAt + Math.min(2, dRows - 1) * dRow;

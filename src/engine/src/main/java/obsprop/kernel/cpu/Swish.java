@@ -21,6 +21,8 @@ final class Swish {
 
     /** {@code y = f(x)}. */
     static void value(float linear, float cubic, MemorySegment x, MemorySegment y, int bytes) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
         for (int i = 0; i < bytes; i += BYTES) {
             FloatVector v = FloatVector.fromMemorySegment(F, x, i, ORDER);
             FloatVector size = v.mul(v).fma(cubic, linear).mul(v).abs().neg();
@@ -48,6 +50,8 @@ final class Swish {
 
     /** {@code y = f'(x) = s(u) + x s'(u) u'}. */
     static void slope(float linear, float cubic, MemorySegment x, MemorySegment y, int bytes) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
         for (int i = 0; i < bytes; i += BYTES) {
             FloatVector v = FloatVector.fromMemorySegment(F, x, i, ORDER);
             FloatVector square = v.mul(v);

@@ -103,6 +103,9 @@ final class Tiles {
     /** Twenty-four accumulators, for 32 registers. */
     private static void multiply6x4(
             MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        tile = Lanes.plain(tile);
         long p0 = pAt;
         long p1 = pAt + Math.min(1, rows - 1) * pRow;
         long p2 = pAt + Math.min(2, rows - 1) * pRow;
@@ -199,6 +202,9 @@ final class Tiles {
     /** Sixteen accumulators. */
     private static void multiply8x2(
             MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        tile = Lanes.plain(tile);
         long p0 = pAt;
         long p1 = pAt + Math.min(1, rows - 1) * pRow;
         long p2 = pAt + Math.min(2, rows - 1) * pRow;
@@ -273,6 +279,9 @@ final class Tiles {
     /** Eight accumulators. */
     private static void multiply8x1(
             MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        tile = Lanes.plain(tile);
         long p0 = pAt;
         long p1 = pAt + Math.min(1, rows - 1) * pRow;
         long p2 = pAt + Math.min(2, rows - 1) * pRow;
@@ -321,6 +330,9 @@ final class Tiles {
 
     private static void rank4x4(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
+        w = Lanes.plain(w);
+        d = Lanes.plain(d);
+        y = Lanes.plain(y);
         FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
         FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
         FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
@@ -380,6 +392,9 @@ final class Tiles {
 
     private static void rank4x2(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
+        w = Lanes.plain(w);
+        d = Lanes.plain(d);
+        y = Lanes.plain(y);
         FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
         FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
         FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
@@ -417,6 +432,9 @@ final class Tiles {
 
     private static void rank4x1(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt) {
+        w = Lanes.plain(w);
+        d = Lanes.plain(d);
+        y = Lanes.plain(y);
         FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
         FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
         FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));

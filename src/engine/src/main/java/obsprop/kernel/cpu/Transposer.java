@@ -85,6 +85,8 @@ final class Transposer {
     private static void exchange(
             MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int bit,
             VectorShuffle<Float> xor, VectorMask<Float> lanes) {
+        from = Lanes.plain(from);
+        to = Lanes.plain(to);
         for (int pair = 0; pair < N / 2; pair++) {
             int i = (pair & -bit) << 1 | pair & bit - 1;
             FloatVector low = FloatVector.fromMemorySegment(Lanes.F, from, fromAt + i * fromRow, Lanes.ORDER);

@@ -37,6 +37,8 @@ final class VectorMath {
      * gives 0, like masked scores, is set apart: on its way through subnormal numbers it would take many times as long.
      */
     static void exp(MemorySegment x, long xAt, MemorySegment y, long yAt, int bytes) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
         for (int i = 0; i < bytes; i += 2 * BYTES) {
             int j = Math.min(i + BYTES, bytes - BYTES);
             FloatVector v0 = FloatVector.fromMemorySegment(F, x, xAt + i, ORDER);
@@ -85,6 +87,8 @@ final class VectorMath {
 
     /** {@code e = e^-|x|}: 1 at most, so that nothing overflows. */
     static void expOfMinusSize(MemorySegment x, MemorySegment e, int bytes) {
+        x = Lanes.plain(x);
+        e = Lanes.plain(e);
         for (int i = 0; i < bytes; i += BYTES) {
             FloatVector.fromMemorySegment(F, x, i, ORDER).abs().neg().intoMemorySegment(e, i, ORDER);
         }
@@ -92,6 +96,9 @@ final class VectorMath {
     }
 
     static void tanh(MemorySegment x, MemorySegment y, MemorySegment e, int bytes) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        e = Lanes.plain(e);
         for (int i = 0; i < bytes; i += BYTES) {
             FloatVector size = FloatVector.fromMemorySegment(F, x, i, ORDER).abs();
             size.add(size).intoMemorySegment(e, i, ORDER);
@@ -114,6 +121,9 @@ final class VectorMath {
     }
 
     static void erf(MemorySegment x, MemorySegment y, MemorySegment e, int bytes) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        e = Lanes.plain(e);
         for (int i = 0; i < bytes; i += BYTES) {
             FloatVector v = FloatVector.fromMemorySegment(F, x, i, ORDER);
             FloatVector t = v.abs();
@@ -144,6 +154,9 @@ final class VectorMath {
 
     /** {@code 1 / (1 + e^-x)}, accurate in both tails. */
     static void sigmoid(MemorySegment x, MemorySegment y, MemorySegment e, int bytes) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        e = Lanes.plain(e);
         expOfMinusSize(x, e, bytes);
         for (int i = 0; i < bytes; i += BYTES) {
             FloatVector ev = FloatVector.fromMemorySegment(F, e, i, ORDER);
@@ -155,6 +168,9 @@ final class VectorMath {
 
     /** The derivative of {@link #sigmoid}, {@code e^-|x| / (1 + e^-|x|)^2}: no cancellation in the tails. */
     static void sigmoidSlope(MemorySegment x, MemorySegment y, MemorySegment e, int bytes) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        e = Lanes.plain(e);
         expOfMinusSize(x, e, bytes);
         for (int i = 0; i < bytes; i += BYTES) {
             FloatVector ev = FloatVector.fromMemorySegment(F, e, i, ORDER);

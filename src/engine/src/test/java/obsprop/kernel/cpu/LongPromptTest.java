@@ -34,7 +34,7 @@ final class LongPromptTest {
                     Tensor.allocate(arena, DType.F32, tokens, 1));
             var out = new AttentionCotangents(rows(arena, tokens), rows(arena, tokens), rows(arena, tokens));
             Tensor z = rows(arena, tokens);
-            attention.run(workers, in, spec, segments, z);
+            attention.run(workers, in.q(), in.k(), in.v(), in.lse(), spec, segments, z);
             attention.runVjp(workers, z, in, spec, segments, AttentionRule.EXACT, out);
             long[] bytes = new long[1];
             workers.runInline((chunk, scratch) -> bytes[0] = scratch.bytes(), 1);
