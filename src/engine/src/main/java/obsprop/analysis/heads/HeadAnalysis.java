@@ -56,7 +56,8 @@ public final class HeadAnalysis {
         int d = model.config().dModel();
         Tensor gram = Tensor.allocate(Arena.ofAuto(), kernels.activationType(), nLayers, nHeads, count, count);
         try (Arena arena = Arena.ofShared(); HeadFeatures heads = new HeadFeatures(model, count)) {
-            Tensor residual = throughFinalNorm(y, arena);
+            Tensor residual = kernels.allocate(arena, count, d);
+            pull(model.finalNorm(), y, residual);
             Tensor written = kernels.allocate(arena, count, d);
             Tensor features = kernels.allocate(arena, count, nHeads, d);
             Tensor products = kernels.allocate(arena, nHeads, count, count);
@@ -74,12 +75,6 @@ public final class HeadAnalysis {
             }
         }
         return new HeadTable(gram);
-    }
-
-    private Tensor throughFinalNorm(Tensor y, Arena arena) {
-        Tensor residual = kernels.allocate(arena, y.size(0), y.size(1));
-        model.finalNormVjp(kernels.allocate(arena, 1, y.size(1)), y, rule.kernelRule(), residual);
-        return residual;
     }
 
     /** {@code dx = g * dy} or {@code dx = dy}: the rules of this analysis look at no activation. */
