@@ -55,7 +55,8 @@ public final class Launcher {
         return Path.of(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI());
     }
 
-    private static List<String> command(Path home, Path jar, Map<String, String> environment, Arguments arguments) {
+    private static List<String> command(Path home, Path jar, Map<String, String> environment, Arguments arguments)
+            throws IOException {
         List<String> command = new ArrayList<>(List.of(JavaHomes.executable(home).toString(),
                 "--add-modules", VECTOR, "--enable-native-access=ALL-UNNAMED",
                 // The data lies off the heap: the collector with the least to start is the right one.
@@ -64,7 +65,7 @@ public final class Launcher {
                 "-XX:CompileThresholdScaling=2",
                 // The JVM would put its warnings on stdout, among the results.
                 "-Xlog:disable", "-Xlog:all=warning,aot*=off,cds*=off:stderr",
-                "-Dobsprop.launcher=" + ProcessHandle.current().pid(),
+                "-Dobsprop.launcher=" + pid(),
                 "-Dobsprop.terminal=" + stderrIsTerminal()));
         Path cache = jar.resolveSibling(CACHE);
         if (Files.exists(cache)) {
@@ -83,6 +84,12 @@ public final class Launcher {
             command.addAll(arguments.list());
         }
         return command;
+    }
+
+    /** By the name that Linux gives this process, so that Java sets up what it knows of processes while the child starts. */
+    private static String pid() throws IOException {
+        String name = new File("/proc/self").getCanonicalFile().getName();
+        return name.equals("self") ? Long.toString(ProcessHandle.current().pid()) : name;
     }
 
     /** The child's stderr is a pipe to here, so only this process can tell. */
