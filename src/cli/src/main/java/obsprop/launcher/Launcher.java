@@ -61,7 +61,7 @@ public final class Launcher {
                 "--add-modules", VECTOR, "--enable-native-access=ALL-UNNAMED",
                 // The data lies off the heap: the collector with the least to start is the right one.
                 "-XX:+UseSerialGC", "-XX:-UsePerfData",
-                // Half of what is compiled by default would not pay in a short command, and a long one does not notice.
+                // Much of what is compiled by default does not pay in a short command, and a long one does not notice.
                 "-XX:CompileThresholdScaling=2",
                 // The JVM would put its warnings on stdout, among the results.
                 "-Xlog:disable", "-Xlog:all=warning,aot*=off,cds*=off:stderr",
