@@ -1,13 +1,14 @@
 package obsprop.launcher;
 
 import java.io.File;
+import java.io.FileInputStream;
 import java.io.IOException;
-import java.nio.file.DirectoryStream;
-import java.nio.file.Files;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,8 +17,9 @@ import java.util.Optional;
  * Finds an installed JDK by the {@code release} file in its folder, without starting any {@code java}.
  *
  * <p>What the user has pointed at (the running Java, JAVA_HOME, JDK_HOME, the PATH) goes before what merely lies around;
- * among the latter the oldest that suffices wins, being nearest to what was tested. Plain loops, here and in the other
- * classes of the launcher: the first lambda of a JVM costs tens of milliseconds.
+ * among the latter the oldest that suffices wins, being nearest to what was tested. Plain loops and java.io, here and in
+ * the other classes of the launcher: the first lambda of a JVM costs tens of milliseconds, and an older Java has no file
+ * channels in its archive of class data.
  */
 final class JavaHomes {
     private static final List<String> FOLDERS = List.of("/usr/lib/jvm", "/usr/lib64/jvm", "/usr/java", "/opt", "/opt/java",
@@ -125,16 +127,16 @@ final class JavaHomes {
     }
 
     private static List<Path> children(Path parent) {
-        List<Path> found = new ArrayList<>();
-        try (DirectoryStream<Path> entries = Files.newDirectoryStream(parent)) {
-            for (Path entry : entries) {
-                found.add(entry);
-            }
-        } catch (IOException e) {
+        String[] names = parent.toFile().list();
+        if (names == null) {
             // A place that this machine does not have, or that may not be read, holds no JDK for us.
             return List.of();
         }
-        Collections.sort(found);
+        Arrays.sort(names);
+        List<Path> found = new ArrayList<>();
+        for (String name : names) {
+            found.add(parent.resolve(name));
+        }
         return found;
     }
 
@@ -156,9 +158,9 @@ final class JavaHomes {
         static Release read(Path home) {
             int feature = 0;
             String modules = "";
-            if (Files.isExecutable(executable(home))) {
-                try {
-                    for (String line : Files.readAllLines(home.resolve("release"))) {
+            if (executable(home).toFile().canExecute()) {
+                try (InputStream in = new FileInputStream(home.resolve("release").toFile())) {
+                    for (String line : new String(in.readAllBytes(), StandardCharsets.UTF_8).split("\n")) {
                         if (line.startsWith("JAVA_VERSION=")) {
                             feature = feature(unquoted(line));
                         } else if (line.startsWith("MODULES=")) {

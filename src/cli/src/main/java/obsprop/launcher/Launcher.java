@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.StringTokenizer;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -54,24 +55,26 @@ public final class Launcher {
         return Path.of(Launcher.class.getProtectionDomain().getCodeSource().getLocation().toURI());
     }
 
-    private static List<String> command(Path home, Path jar, Map<String, String> environment, Arguments arguments) {
+    private static List<String> command(Path home, Path jar, Map<String, String> environment, Arguments arguments)
+            throws IOException {
         List<String> command = new ArrayList<>(List.of(JavaHomes.executable(home).toString(),
                 "--add-modules", VECTOR, "--enable-native-access=ALL-UNNAMED",
                 // The data lies off the heap: the collector with the least to start is the right one.
                 "-XX:+UseSerialGC", "-XX:-UsePerfData",
+                // Much of what is compiled by default does not pay in a short command, and a long one does not notice.
+                "-XX:CompileThresholdScaling=2",
                 // The JVM would put its warnings on stdout, among the results.
                 "-Xlog:disable", "-Xlog:all=warning,aot*=off,cds*=off:stderr",
-                "-Dobsprop.launcher=" + ProcessHandle.current().pid(),
+                "-Dobsprop.launcher=" + pid(),
                 "-Dobsprop.terminal=" + stderrIsTerminal()));
         Path cache = jar.resolveSibling(CACHE);
         if (Files.exists(cache)) {
             // The JVM takes it only where JVM and jar are those that it was made with.
             command.add("-XX:SharedArchiveFile=" + cache);
         }
-        for (String option : environment.getOrDefault("OBSPROP_JVM_OPTS", "").split("\\s+")) {
-            if (!option.isEmpty()) {
-                command.add(option);
-            }
+        StringTokenizer options = new StringTokenizer(environment.getOrDefault("OBSPROP_JVM_OPTS", ""));
+        while (options.hasMoreTokens()) {
+            command.add(options.nextToken());
         }
         if (!arguments.plain()) {
             command.add("-D" + Arguments.PROPERTY + "=" + arguments.encoded());
@@ -81,6 +84,12 @@ public final class Launcher {
             command.addAll(arguments.list());
         }
         return command;
+    }
+
+    /** By the name that Linux gives this process, so that Java sets up what it knows of processes while the child starts. */
+    private static String pid() throws IOException {
+        String name = new File("/proc/self").getCanonicalFile().getName();
+        return name.equals("self") ? Long.toString(ProcessHandle.current().pid()) : name;
     }
 
     /** The child's stderr is a pipe to here, so only this process can tell. */

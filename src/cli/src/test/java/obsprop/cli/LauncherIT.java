@@ -68,7 +68,9 @@ class LauncherIT {
     @Test
     void theStartupCacheIsUsedBesideItsJarOnly() throws Exception {
         Map<String, String> tell = Map.of("OBSPROP_JVM_OPTS", "-Xlog:class+load");
-        assertTrue(mainClassLine(run(running(), tell, "--version")).contains("shared objects file"), "the cache is not used");
+        Ended ended = run(running(), tell, "--version");
+        assertTrue(mainClassLine(ended).contains("shared objects file"), "the cache is not used");
+        assertTrue(classLine("picocli.CommandLine", ended).contains("shared objects file"), "the cache lacks picocli");
         Path copy = Files.copy(Path.of(System.getProperty("obsprop.jar")), folder.resolve("copy.jar"));
         Files.copy(Path.of(System.getProperty("obsprop.jar")).resolveSibling("obsprop.jsa"), folder.resolve("obsprop.jsa"));
         Process process = builder(running(), tell, copy, "--version").start();
@@ -79,8 +81,12 @@ class LauncherIT {
     }
 
     private static String mainClassLine(Ended ended) {
+        return classLine("obsprop.cli.Main", ended);
+    }
+
+    private static String classLine(String name, Ended ended) {
         assertEquals(0, ended.code(), ended.err());
-        return ended.out().lines().filter(line -> line.contains(" obsprop.cli.Main source:")).findFirst().orElseThrow();
+        return ended.out().lines().filter(line -> line.contains(" " + name + " source:")).findFirst().orElseThrow();
     }
 
     @Test

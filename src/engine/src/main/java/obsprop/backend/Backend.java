@@ -65,13 +65,17 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
         if (device == Device.CPU) {
             return cpu(choice.threads(), "asked for with --device cpu");
         }
-        return switch (CudaLoader.probe()) {
-            case CudaProbe.Present found -> new Backend(CudaKernels.open(found, choice.precision(), choice.residency()),
+        CudaProbe probe = CudaLoader.probe();
+        // No switch over patterns: the first of a JVM takes milliseconds.
+        if (probe instanceof CudaProbe.Present found) {
+            return new Backend(CudaKernels.open(found, choice.precision(), choice.residency()),
                     device == Device.CUDA ? "asked for with --device cuda" : "a CUDA device is present");
-            case CudaProbe.Absent(String reason) when device == Device.CUDA ->
-                throw new UnavailableException("--device cuda: " + reason + "; use --device cpu");
-            case CudaProbe.Absent(String reason) -> cpu(choice.threads(), "no CUDA: " + reason);
-        };
+        }
+        String reason = ((CudaProbe.Absent) probe).reason();
+        if (device == Device.CUDA) {
+            throw new UnavailableException("--device cuda: " + reason + "; use --device cpu");
+        }
+        return cpu(choice.threads(), "no CUDA: " + reason);
     }
 
     /** Bytes free on the device for weights and passes; empty where they lie in the host's memory. */
@@ -100,10 +104,10 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
 
     @Override
     public void close() {
-        switch (kernels) {
-            case CpuKernels cpu -> cpu.close();
-            case CudaKernels cuda -> cuda.close();
-            default -> { }
+        if (kernels instanceof CpuKernels cpu) {
+            cpu.close();
+        } else if (kernels instanceof CudaKernels cuda) {
+            cuda.close();
         }
     }
 }

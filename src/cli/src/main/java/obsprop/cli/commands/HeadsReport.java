@@ -125,7 +125,7 @@ record HeadsReport(
 
     private String largest(int k) {
         return String.join(", ", heads().stream()
-                .sorted(Comparator.comparingDouble((Head head) -> -table.norm(head.layer, head.head, k))).limit(LARGEST)
+                .sorted((a, b) -> Double.compare(-table.norm(a.layer, a.head, k), -table.norm(b.layer, b.head, k))).limit(LARGEST)
                 .map(head -> head + " " + Numbers.fixed(table.norm(head.layer, head.head, k))
                         + significance.map(p -> " (p " + Numbers.fixed(p.norm()[k][head.layer][head.head]) + ")").orElse(""))
                 .toList());

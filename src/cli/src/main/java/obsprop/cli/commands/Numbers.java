@@ -4,6 +4,10 @@ import java.util.Locale;
 
 /** Numbers for readers, the same in every locale. */
 public final class Numbers {
+    /** In units of the last decimal. */
+    private static final long ONE = 10_000;
+    /** Below this a number is known to a unit and better. */
+    private static final double LARGEST = 1e9;
     private static final String[] UNITS = {"bytes", "KiB", "MiB", "GiB", "TiB"};
 
     private Numbers() {
@@ -11,7 +15,14 @@ public final class Numbers {
 
     /** With four decimals. */
     public static String fixed(double value) {
-        return String.format(Locale.ROOT, "%.4f", value);
+        double size = Math.abs(value);
+        if (!(size < LARGEST)) {
+            return String.format(Locale.ROOT, "%.4f", value);
+        }
+        // A format takes a JVM longer the first time than most commands take to compute.
+        long units = Math.round(size * ONE);
+        boolean negative = Double.doubleToRawLongBits(value) < 0;
+        return (negative ? "-" : "") + units / ONE + "." + Long.toString(ONE + units % ONE).substring(1);
     }
 
     /** As short as is exact: 1 and not 1.0. */

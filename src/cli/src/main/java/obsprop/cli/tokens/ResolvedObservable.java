@@ -52,10 +52,7 @@ public record ResolvedObservable(String name, List<TokenWeight> tokens) {
     }
 
     private static int id(ObservableSpec.TokenReference token, Vocabulary vocabulary) {
-        int id = switch (token) {
-            case ObservableSpec.Id named -> named.id();
-            case ObservableSpec.Text text -> id(text, vocabulary);
-        };
+        int id = token instanceof ObservableSpec.Id named ? named.id() : id((ObservableSpec.Text) token, vocabulary);
         if (id >= vocabulary.size()) {
             throw new UsageException("token " + token + " of an observable has the id " + id + ", but the model's ids end at "
                     + (vocabulary.size() - 1) + ": choose another token");

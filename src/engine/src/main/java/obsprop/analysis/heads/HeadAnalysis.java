@@ -56,16 +56,19 @@ public final class HeadAnalysis {
         int d = model.config().dModel();
         Tensor gram = Tensor.allocate(Arena.ofAuto(), kernels.activationType(), nLayers, nHeads, count, count);
         try (Arena arena = Arena.ofShared(); HeadFeatures heads = new HeadFeatures(model, count)) {
-            Tensor residual = throughFinalNorm(y, arena);
+            Tensor residual = kernels.allocate(arena, count, d);
+            Tensor noActivation = kernels.allocate(arena, 1, d);
+            Tensor noStatistics = kernels.allocate(arena, 1, 2);
+            pull(model.finalNorm(), y, residual, noActivation, noStatistics);
             Tensor written = kernels.allocate(arena, count, d);
             Tensor features = kernels.allocate(arena, count, nHeads, d);
             Tensor products = kernels.allocate(arena, nHeads, count, count);
             for (int l = 0; l < nLayers; l++) {
                 Block block = model.block(l);
-                pull(block.attentionOutput(), residual, written);
+                pull(block.attentionOutput(), residual, written, noActivation, noStatistics);
                 heads.layer(l, written, features);
                 Tensor rows = features.reshape(count * nHeads, d);
-                pull(block.attentionInput(), rows, rows);
+                pull(block.attentionInput(), rows, rows, noActivation, noStatistics);
                 for (int h = 0; h < nHeads; h++) {
                     Tensor f = features.select(1, h);
                     kernels.gemm(f, Transpose.NO, f, Transpose.YES, products.select(0, h), Write.OVERWRITE);
@@ -76,18 +79,8 @@ public final class HeadAnalysis {
         return new HeadTable(gram);
     }
 
-    private Tensor throughFinalNorm(Tensor y, Arena arena) {
-        Tensor residual = kernels.allocate(arena, y.size(0), y.size(1));
-        model.finalNormVjp(kernels.allocate(arena, 1, y.size(1)), y, rule.kernelRule(), residual);
-        return residual;
-    }
-
     /** {@code dx = g * dy} or {@code dx = dy}: the rules of this analysis look at no activation. */
-    private void pull(Norm norm, Tensor dy, Tensor dx) {
-        try (Arena arena = Arena.ofShared()) {
-            Tensor noActivation = kernels.allocate(arena, 1, dy.size(1));
-            Tensor noStatistics = kernels.allocate(arena, 1, 2);
-            norm.vjp(kernels, dy, noActivation, noStatistics, rule.kernelRule(), dx, Write.OVERWRITE);
-        }
+    private void pull(Norm norm, Tensor dy, Tensor dx, Tensor noActivation, Tensor noStatistics) {
+        norm.vjp(kernels, dy, noActivation, noStatistics, rule.kernelRule(), dx, Write.OVERWRITE);
     }
 }

@@ -40,13 +40,7 @@ final class Convert {
     }
 
     static void copyFloats(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, int n) {
-        int whole = Lanes.whole(n);
-        for (int i = 0; i < whole; i += Lanes.N) {
-            Lanes.store(Lanes.load(from, fromOffset + 4L * i), to, toOffset + 4L * i);
-        }
-        for (int i = whole; i < n; i++) {
-            Lanes.set(to, toOffset + 4L * i, Lanes.get(from, fromOffset + 4L * i));
-        }
+        MemorySegment.copy(from, fromOffset, to, toOffset, 4L * n);
     }
 
     private static void widenBf16(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, int n) {

@@ -9,6 +9,12 @@ import obsprop.tensor.Tensor;
 
 /** Operations that move or add whole rows. Row r of a tensor counts all leading axes together, row-major. */
 final class Copies {
+    /**
+     * Elements of a gather that is done one by one, in a microsecond: at a program's start vectors take a hundredth of a
+     * second, and a command on a small model may need none.
+     */
+    private static final int FEW = 1024;
+
     private Copies() {}
 
     /** Number of rows: the product of all axes but the last. */
@@ -45,7 +51,6 @@ final class Copies {
         int rows = rows(from);
         int n = width(from);
         boolean exact = from.dtype() == DType.F64 || to.dtype() == DType.F64;
-        MemorySegment row = scratch.floats(Slot.ROW, n);
         for (int r = 0; r < rows; r++) {
             long source = rowBytes(from, r);
             long target = rowBytes(to, r);
@@ -56,6 +61,7 @@ final class Copies {
             } else if (to.dtype() == DType.F32) {
                 Convert.widen(from.segment(), source, from.dtype(), to.segment(), target, n);
             } else {
+                MemorySegment row = scratch.floats(Slot.ROW, n);
                 Convert.widen(from.segment(), source, from.dtype(), row, 0, n);
                 Convert.narrow(row, 0, to.segment(), target, to.dtype(), n);
             }
@@ -156,10 +162,26 @@ final class Copies {
     /** See {@link obsprop.kernel.Kernels#gather}. */
     static void gather(Tensor table, int[] ids, float scale, Tensor y, Write write, Scratch scratch) {
         int n = width(y);
+        if (ids.length * (long) n <= FEW) {
+            gatherFew(table, ids, scale, y, write);
+            return;
+        }
         MemorySegment wide = scratch.floats(Slot.ROW, n);
         for (int r = 0; r < ids.length; r++) {
             Convert.widen(table.segment(), rowBytes(table, ids[r]), table.dtype(), wide, 0, n);
             write(scale, wide, 0, y, rowBytes(y, r), n, write);
+        }
+    }
+
+    private static void gatherFew(Tensor table, int[] ids, float scale, Tensor y, Write write) {
+        int n = width(y);
+        for (int r = 0; r < ids.length; r++) {
+            long source = rowBytes(table, ids[r]) / table.dtype().bytes();
+            long target = rowBytes(y, r) / y.dtype().bytes();
+            for (int i = 0; i < n; i++) {
+                float x = (float) table.read(source + i);
+                y.write(target + i, write == Write.ACCUMULATE ? Math.fma(scale, x, (float) y.read(target + i)) : scale * x);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 package obsprop.kernel.cpu;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import obsprop.tensor.DType;
 
@@ -11,6 +12,9 @@ import obsprop.tensor.DType;
 final class FirstProducts {
     /** Multiply-adds, some milliseconds, after which compiling vectors has paid. */
     private static final long BUDGET = 1_000_000;
+    // Not those of Lanes, which sets vectors up.
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
     private long left;
     private float[] x = {};
@@ -38,7 +42,7 @@ final class FirstProducts {
         w = room(w, Math.max(n, k));
         sums = room(sums, n);
         for (int r = 0; r < m; r++) {
-            MemorySegment.copy(a.segment, Lanes.FLOAT, a.bytes(r, 0), x, 0, k);
+            MemorySegment.copy(a.segment, FLOAT, a.bytes(r, 0), x, 0, k);
             if (b.col == 1) {
                 addRows(b, n, k);
             } else {
@@ -46,12 +50,12 @@ final class FirstProducts {
             }
             long to = c.bytes(r, 0);
             if (add) {
-                MemorySegment.copy(c.segment, Lanes.FLOAT, to, w, 0, n);
+                MemorySegment.copy(c.segment, FLOAT, to, w, 0, n);
                 for (int j = 0; j < n; j++) {
                     sums[j] += w[j];
                 }
             }
-            MemorySegment.copy(sums, 0, c.segment, Lanes.FLOAT, to, n);
+            MemorySegment.copy(sums, 0, c.segment, FLOAT, to, n);
         }
     }
 
@@ -87,11 +91,11 @@ final class FirstProducts {
     /** {@code count} elements of b that lie one after the other. */
     private void read(Matrix b, long at, int count) {
         if (b.type == DType.F32) {
-            MemorySegment.copy(b.segment, Lanes.FLOAT, at, w, 0, count);
+            MemorySegment.copy(b.segment, FLOAT, at, w, 0, count);
             return;
         }
         halves = halves.length < count ? new short[count] : halves;
-        MemorySegment.copy(b.segment, Lanes.SHORT, at, halves, 0, count);
+        MemorySegment.copy(b.segment, SHORT, at, halves, 0, count);
         for (int i = 0; i < count; i++) {
             w[i] = Float.intBitsToFloat(halves[i] << 16);
         }

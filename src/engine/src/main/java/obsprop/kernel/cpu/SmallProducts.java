@@ -68,13 +68,13 @@ final class SmallProducts {
         } else {
             short[] from = new short[rows * cols];
             short[] turned = new short[rows * cols];
-            MemorySegment.copy(weight.segment(), Lanes.SHORT, 0, from, 0, from.length);
+            MemorySegment.copy(weight.segment(), ValueLayout.JAVA_SHORT_UNALIGNED, 0, from, 0, from.length);
             for (int i = 0, at = 0; i < rows; i++) {
                 for (int j = 0; j < cols; j++) {
                     turned[j * rows + i] = from[at++];
                 }
             }
-            MemorySegment.copy(turned, 0, to.segment(), Lanes.SHORT, 0, turned.length);
+            MemorySegment.copy(turned, 0, to.segment(), ValueLayout.JAVA_SHORT_UNALIGNED, 0, turned.length);
         }
         return to;
     }

@@ -3,8 +3,11 @@ package obsprop.model.family;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 
 /**
@@ -27,14 +30,29 @@ public final class DemoModel implements AutoCloseable {
     /** Unpacks the model. */
     public static DemoModel unpack() {
         try {
-            Path parent = Files.createTempDirectory("obsprop-");
-            DemoModel demo = new DemoModel(Files.createDirectory(parent.resolve("demo")));
+            DemoModel demo = new DemoModel(Files.createDirectory(temporaryDirectory().resolve("demo")));
             for (String file : FILES) {
                 demo.copy(file);
             }
             return demo;
         } catch (IOException e) {
             throw new UncheckedIOException("the demo model cannot be unpacked into the temporary directory: " + e.getMessage(), e);
+        }
+    }
+
+    /** Files.createTempDirectory sets up secure random numbers, for longer than all else here takes; a free name will do. */
+    private static Path temporaryDirectory() throws IOException {
+        Path parent = Path.of(System.getProperty("java.io.tmpdir"));
+        boolean posix = parent.getFileSystem().supportedFileAttributeViews().contains("posix");
+        FileAttribute<?>[] owner = posix
+                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"))}
+                : new FileAttribute<?>[0];
+        for (long number = System.nanoTime();; number++) {
+            try {
+                return Files.createDirectory(parent.resolve("obsprop-" + Long.toUnsignedString(number, Character.MAX_RADIX)), owner);
+            } catch (FileAlreadyExistsException e) {
+                // Taken: the next one.
+            }
         }
     }
 

@@ -149,12 +149,22 @@ public final class Config {
     private int integer(String key, Json value) {
         if (value instanceof Json.Num(String text) && Double.isFinite(Double.parseDouble(text))) {
             try {
-                return new BigDecimal(text).intValueExact();
+                return isPlain(text) ? Integer.parseInt(text) : new BigDecimal(text).intValueExact();
             } catch (ArithmeticException e) {
                 throw mismatch(key, "an integer of 32 bits", value);
             }
         }
         throw mismatch(key, "an integer", value);
+    }
+
+    /** Digits only, few enough for an integer: setting decimals up takes a JVM longer than all else that reads a config. */
+    private static boolean isPlain(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            if (text.charAt(i) < '0' || text.charAt(i) > '9') {
+                return false;
+            }
+        }
+        return text.length() < 10;
     }
 
     private double number(String key, Json value) {

@@ -2,6 +2,7 @@ package obsprop.model.layer;
 
 import java.lang.foreign.Arena;
 import java.util.Optional;
+import java.util.function.Supplier;
 import obsprop.kernel.Activation;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Transpose;
@@ -15,7 +16,7 @@ import obsprop.tensor.Tensor;
  * @param bias [out], where there is one
  * @param transposed a copy of the weight with its axes exchanged, where the kernels want one
  */
-public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Optional<Tensor> transposed) {
+public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Turned transposed) {
     /** Order of the weight's axes. */
     public enum Layout {
         /** PyTorch's Linear. */
@@ -32,14 +33,38 @@ public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Option
         }
     }
 
+    /** A transposed copy, made when a product first wants it: some directions and many commands never do. */
+    public static final class Turned {
+        private static final Turned NONE = new Turned(Optional::empty);
+
+        private final Supplier<Optional<Tensor>> make;
+        private volatile Optional<Optional<Tensor>> made = Optional.empty();
+
+        private Turned(Supplier<Optional<Tensor>> make) {
+            this.make = make;
+        }
+
+        private Optional<Tensor> copy() {
+            Optional<Optional<Tensor>> now = made;
+            return now.isPresent() ? now.get() : makeOnce();
+        }
+
+        private synchronized Optional<Tensor> makeOnce() {
+            if (made.isEmpty()) {
+                made = Optional.of(make.get());
+            }
+            return made.get();
+        }
+    }
+
     /** Without a transposed copy: the weight may change. */
     public Linear(Tensor weight, Layout layout, Optional<Tensor> bias) {
-        this(weight, layout, bias, Optional.empty());
+        this(weight, layout, bias, Turned.NONE);
     }
 
     /** The same map, with a transposed copy where the kernels want one; the weight must not change any more. */
     public Linear fixed(Kernels kernels, Arena arena) {
-        return new Linear(weight, layout, bias, kernels.transposed(arena, weight));
+        return new Linear(weight, layout, bias, new Turned(() -> kernels.transposed(arena, weight)));
     }
 
     public int inputs() {
@@ -72,11 +97,11 @@ public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Option
 
     /** What is multiplied by where {@code op(weight)} is meant, in {@link #sense}: the transposed copy spares a transpose. */
     private Tensor operand(Transpose transpose) {
-        return transpose == Transpose.YES ? transposed.orElse(weight) : weight;
+        return transpose == Transpose.YES ? transposed.copy().orElse(weight) : weight;
     }
 
     private Transpose sense(Transpose transpose) {
-        return transposed.isPresent() ? Transpose.NO : transpose;
+        return transpose == Transpose.YES && transposed.copy().isPresent() ? Transpose.NO : transpose;
     }
 
     /** The same map to the outputs {@code from <= o < to} only; a view. */
@@ -91,6 +116,7 @@ public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Option
 
     private Linear slice(int axis, int from, int to, Optional<Tensor> itsBias) {
         return new Linear(
-                weight.slice(axis, from, to), layout, itsBias, transposed.map(t -> t.slice(1 - axis, from, to)));
+                weight.slice(axis, from, to), layout, itsBias,
+                new Turned(() -> transposed.copy().map(t -> t.slice(1 - axis, from, to))));
     }
 }

@@ -34,7 +34,11 @@ public sealed interface Norm {
 
         @Override
         public void vjp(Kernels kernels, Tensor dy, Tensor x, Tensor stats, NormRule rule, Tensor dx, Write write) {
-            kernels.normVjp(dy, x, stats, parameters, rule, dx, write);
+            if (rule == NormRule.NONE) {
+                IDENTITY.vjp(kernels, dy, x, stats, rule, dx, write);
+            } else {
+                kernels.normVjp(dy, x, stats, parameters, rule, dx, write);
+            }
         }
     }
 
