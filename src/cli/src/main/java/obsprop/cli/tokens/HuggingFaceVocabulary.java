@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import obsprop.cli.UsageException;
-import obsprop.tensor.io.FormatException;
 
 /** A Hugging Face {@code tokenizer.json}, through DJL's native library. Not for use by several threads at once. */
 public final class HuggingFaceVocabulary implements Vocabulary {
@@ -49,8 +48,6 @@ public final class HuggingFaceVocabulary implements Vocabulary {
             return new HuggingFaceVocabulary(library, tokenizer, size, entries);
         } catch (CharacterCodingException e) {
             throw new UsageException(file + " is not UTF-8: fetch it again", e);
-        } catch (FormatException e) {
-            throw notReadable(file, e);
         } catch (IOException e) {
             throw new UsageException("cannot read " + file + " (" + firstLine(e) + "): fetch it again", e);
         }
@@ -60,12 +57,8 @@ public final class HuggingFaceVocabulary implements Vocabulary {
         try {
             return library.createTokenizerFromString(json);
         } catch (RuntimeException e) {
-            throw notReadable(file, e);
+            throw new UsageException(file + " is no tokenizer that can be read (" + firstLine(e) + "): fetch it again", e);
         }
-    }
-
-    private static UsageException notReadable(Path file, RuntimeException e) {
-        return new UsageException(file + " is no tokenizer that can be read (" + firstLine(e) + "): fetch it again", e);
     }
 
     private static String firstLine(Exception e) {

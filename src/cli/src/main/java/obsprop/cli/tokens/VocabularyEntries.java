@@ -1,9 +1,12 @@
 package obsprop.cli.tokens;
 
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
+import java.io.IOException;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
-import obsprop.tensor.io.Json;
+import java.util.Objects;
 
 /**
  * The entries of a {@code tokenizer.json}, read from it because the native library does not tell them: the model's
@@ -13,59 +16,73 @@ import obsprop.tensor.io.Json;
  * @param bytes whether entries are spelled in GPT-2's letters for bytes
  */
 record VocabularyEntries(Map<String, Integer> ids, boolean bytes) {
-    /** @throws obsprop.tensor.io.FormatException where it is no JSON */
-    static VocabularyEntries read(String json) {
-        Json tokenizer = Json.parse(json, "tokenizer.json", Json.Dialect.STRICT);
+    static VocabularyEntries read(String json) throws IOException {
         Map<String, Integer> ids = new HashMap<>();
-        Json vocabulary = member(member(tokenizer, "model"), "vocab");
-        if (vocabulary instanceof Json.Obj object) {
-            for (Map.Entry<String, Json> entry : object.members().entrySet()) {
-                ids.put(entry.getKey(), id(entry.getValue()));
+        boolean bytes = false;
+        try (JsonParser parser = new JsonFactory().createParser(json)) {
+            parser.nextToken();
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                String field = parser.currentName();
+                parser.nextToken();
+                switch (field) {
+                    case "added_tokens" -> addedTokens(parser, ids);
+                    case "model" -> model(parser, ids);
+                    case "decoder" -> bytes = mentionsByteLevel(parser);
+                    default -> parser.skipChildren();
+                }
             }
         }
-        List<Json> pairs = items(vocabulary);
-        for (int id = 0; id < pairs.size(); id++) {
-            List<Json> pair = items(pairs.get(id));
-            if (!pair.isEmpty()) {
-                ids.putIfAbsent(text(pair.getFirst()), id);
+        return new VocabularyEntries(ids, bytes);
+    }
+
+    private static void addedTokens(JsonParser parser, Map<String, Integer> ids) throws IOException {
+        while (parser.nextToken() == JsonToken.START_OBJECT) {
+            String content = "";
+            int id = -1;
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                String field = parser.currentName();
+                parser.nextToken();
+                if (field.equals("content")) {
+                    content = parser.getText();
+                } else if (field.equals("id")) {
+                    id = parser.getIntValue();
+                }
+                parser.skipChildren();
+            }
+            ids.put(content, id);
+        }
+    }
+
+    private static void model(JsonParser parser, Map<String, Integer> ids) throws IOException {
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String field = parser.currentName();
+            JsonToken value = parser.nextToken();
+            if (!field.equals("vocab")) {
+                parser.skipChildren();
+            } else if (value == JsonToken.START_OBJECT) {
+                while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                    ids.putIfAbsent(parser.currentName(), parser.nextIntValue(-1));
+                }
+            } else {
+                for (int id = 0; parser.nextToken() == JsonToken.START_ARRAY; id++) {
+                    ids.putIfAbsent(parser.nextTextValue(), id);
+                    parser.nextToken();
+                    parser.nextToken();
+                }
             }
         }
-        for (Json token : items(member(tokenizer, "added_tokens"))) {
-            ids.put(text(member(token, "content")), id(member(token, "id")));
-        }
-        return new VocabularyEntries(ids, mentionsByteLevel(member(tokenizer, "decoder")));
     }
 
-    /** Whether a decoder is ByteLevel, alone or in a sequence. */
-    private static boolean mentionsByteLevel(Json decoder) {
-        if (text(member(decoder, "type")).equals("ByteLevel")) {
-            return true;
-        }
-        for (Json part : items(member(decoder, "decoders"))) {
-            if (mentionsByteLevel(part)) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    private static Json member(Json object, String key) {
-        return object instanceof Json.Obj given ? given.members().getOrDefault(key, new Json.Null()) : new Json.Null();
-    }
-
-    private static List<Json> items(Json array) {
-        return array instanceof Json.Arr given ? given.items() : List.of();
-    }
-
-    private static String text(Json string) {
-        return string instanceof Json.Str given ? given.value() : "";
-    }
-
-    private static int id(Json number) {
-        try {
-            return number instanceof Json.Num given ? Integer.parseInt(given.text()) : -1;
-        } catch (NumberFormatException e) {
-            return -1;
-        }
+    /** Whether the decoder is ByteLevel, alone or in a sequence. */
+    private static boolean mentionsByteLevel(JsonParser parser) throws IOException {
+        boolean found = false;
+        int depth = 0;
+        do {
+            JsonToken token = parser.currentToken();
+            depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
+            found |= token == JsonToken.VALUE_STRING && Objects.equals(parser.currentName(), "type")
+                    && parser.getText().equals("ByteLevel");
+        } while (depth > 0 && parser.nextToken() != null);
+        return found;
     }
 }

@@ -89,11 +89,6 @@ public sealed interface Json {
         } catch (CharacterCodingException e) {
             throw new FormatException(where + ": not valid UTF-8", e);
         }
-        return parse(text, where, dialect);
-    }
-
-    /** The same for a text that is decoded already. */
-    static Json parse(String text, String where, Dialect dialect) {
-        return new JsonTreeReader(where, dialect, text).read();
+        return new JsonTreeReader(where, dialect).read(text);
     }
 }
