@@ -116,6 +116,12 @@ final class Blocks {
         if (cols < width) {
             Copies.zeroRow(to, toAt, deep * width);
         }
+        if (b.col == 1 && b.type == DType.F32) {
+            for (int i = 0; i < deep; i++) {
+                Copies.copyRow(b.segment, b.bytes(depth + i, j), to, toAt + i * rowBytes, cols);
+            }
+            return;
+        }
         if (b.col == 1) {
             for (int i = 0; i < deep; i++) {
                 Convert.widen(b.segment, b.bytes(depth + i, j), b.type, to, toAt + i * rowBytes, cols);

@@ -103,6 +103,17 @@ final class Copies {
         }
     }
 
+    /** {@code y = x} for n floats, so few that a call to copy memory would cost more. */
+    static void copyRow(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+        int whole = Lanes.whole(n);
+        for (int i = 0; i < whole; i += Lanes.N) {
+            Lanes.store(Lanes.load(x, xAt + 4L * i), y, yAt + 4L * i);
+        }
+        for (int i = whole; i < n; i++) {
+            Lanes.set(y, yAt + 4L * i, Lanes.get(x, xAt + 4L * i));
+        }
+    }
+
     /** {@code y += alpha * x} for n floats. */
     static void addRow(float alpha, MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
         FloatVector factor = FloatVector.broadcast(Lanes.F, alpha);

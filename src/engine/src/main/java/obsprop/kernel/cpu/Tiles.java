@@ -72,7 +72,7 @@ final class Tiles {
             if (add) {
                 Copies.addRow(1f, tile, r * tileRow, c, cAt + r * cRow, cols);
             } else {
-                Convert.copyFloats(tile, r * tileRow, c, cAt + r * cRow, cols);
+                Copies.copyRow(tile, r * tileRow, c, cAt + r * cRow, cols);
             }
         }
     }
