@@ -55,12 +55,7 @@ final class Attention {
     void run(
             Workers workers, Tensor queries, Tensor keys, Tensor values, Tensor sums, AttentionSpec with, Segments batch,
             Tensor y) {
-        q = queries;
-        k = keys;
-        v = values;
-        lse = sums;
-        spec = with;
-        segments = batch;
+        set(queries, keys, values, sums, with, batch);
         z = y;
         int blocks = 0;
         for (int b = 0; b < batch.count(); b++) {
@@ -90,10 +85,14 @@ final class Attention {
     }
 
     private void set(AttentionInputs in, AttentionSpec with, Segments batch) {
-        q = in.q();
-        k = in.k();
-        v = in.v();
-        lse = in.lse();
+        set(in.q(), in.k(), in.v(), in.lse(), with, batch);
+    }
+
+    private void set(Tensor queries, Tensor keys, Tensor values, Tensor sums, AttentionSpec with, Segments batch) {
+        q = queries;
+        k = keys;
+        v = values;
+        lse = sums;
         spec = with;
         segments = batch;
     }

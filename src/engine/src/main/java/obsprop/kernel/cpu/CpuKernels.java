@@ -1,7 +1,6 @@
 package obsprop.kernel.cpu;
 
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import java.util.concurrent.Executor;
 import obsprop.kernel.Activation;

@@ -1,6 +1,5 @@
 package obsprop.kernel.cpu;
 
-import java.lang.foreign.MemorySegment;
 import obsprop.kernel.Transpose;
 import obsprop.kernel.Write;
 import obsprop.tensor.DType;
