@@ -1,12 +1,20 @@
 package obsprop.kernel;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
+import java.util.Random;
 import obsprop.kernel.TestBed.Operand;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.tensor.DType;
+import obsprop.tensor.Place;
+import obsprop.tensor.Tensor;
 import obsprop.testing.Measured;
 import obsprop.testing.Tolerance;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -77,5 +85,46 @@ final class CpuProductsTest {
             bed.both(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), transpose, s.of(together), Write.OVERWRITE));
             bed.check("all rows", together, Tolerance.ofRandomSum(KERNELS.activationType(), DEEP, 1));
         }
+    }
+
+    /**
+     * Weights of BF16 are widened ahead, by pairs, in registers or in scratch, all of which is exact. Sizes of k: one block; blocks that end
+     * raggedly; rows of which pieces cross the end; more than fits beside its activations, in one run and not; an odd one.
+     */
+    @ParameterizedTest
+    @CsvSource({"512, 48", "768, 96", "1000, 52", "4104, 48", "6144, 48", "5000, 48", "8192, 52", "1031, 50"})
+    void bf16GivesTheBitsOfTheSameWeightsInF32(int deep, int wide) {
+        Random random = new Random(deep);
+        try (Arena arena = Arena.ofShared()) {
+            Tensor narrow = Tensor.allocate(arena, DType.BF16, deep * wide);
+            Tensor full = Tensor.allocate(arena, DType.F32, deep * wide);
+            for (int i = 0; i < deep * wide; i++) {
+                short bits = Tensor.floatToBf16((float) random.nextGaussian());
+                narrow.segment().setAtIndex(ValueLayout.JAVA_SHORT, i, bits);
+                full.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, Float.intBitsToFloat(bits << 16));
+            }
+            for (int rows : new int[] {1, 3, 8, 16, 17}) {
+                Tensor x = Tensor.allocate(arena, DType.F32, rows, deep);
+                for (int i = 0; i < rows * deep; i++) {
+                    x.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+                }
+                for (Transpose transpose : Transpose.values()) {
+                    int[] shape = transpose == Transpose.NO ? new int[] {deep, wide} : new int[] {wide, deep};
+                    for (Write write : Write.values()) {
+                        assertArrayEquals(product(arena, x, full, shape, transpose, write), product(arena, x, narrow, shape, transpose, write),
+                                rows + " rows, " + transpose + ", " + write);
+                    }
+                }
+            }
+        }
+    }
+
+    private static float[] product(Arena arena, Tensor x, Tensor weight, int[] shape, Transpose transpose, Write write) {
+        Tensor w = Tensor.of(weight.segment(), weight.dtype(), Place.HOST, shape);
+        int wide = shape[transpose == Transpose.NO ? 1 : 0];
+        Tensor y = Tensor.allocate(arena, DType.F32, x.size(0), wide);
+        y.segment().fill((byte) 0x3f);
+        KERNELS.gemm(x, Transpose.NO, w, transpose, y, write);
+        return y.segment().toArray(ValueLayout.JAVA_FLOAT);
     }
 }

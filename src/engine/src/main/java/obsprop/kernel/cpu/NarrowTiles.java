@@ -3,11 +3,13 @@ package obsprop.kernel.cpu;
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.FLOAT;
+import static obsprop.kernel.cpu.Lanes.N;
 import static obsprop.kernel.cpu.Lanes.ORDER;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -93,6 +95,79 @@ final class NarrowTiles {
             a20 = x.fma(q0, a20);
             a21 = x.fma(q1, a21);
             x = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * even));
+            a30 = x.fma(q0, a30);
+            a31 = x.fma(q1, a31);
+        }
+        a00.intoMemorySegment(tile, tileAt, ORDER);
+        a01.intoMemorySegment(tile, tileAt + BYTES, ORDER);
+        a10.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
+        a11.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
+        a20.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
+        a21.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
+        a30.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
+        a31.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
+    }
+
+    /**
+     * The same with all four rows of P, which lie in scratch; on the way {@code 4 k} elements of BF16 from {@code next} on are
+     * widened to {@code wide}, so that memory is waited for while there is something to compute.
+     *
+     * @param k an even number
+     */
+    static void multiplyAhead(
+            MemorySegment p, long pAt, long pRow, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt,
+            MemorySegment next, long nextAt, MemorySegment wide, long wideAt) {
+        next = Lanes.plain(next);
+        wide = Lanes.plain(wide);
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        tile = Lanes.plain(tile);
+        long p0 = pAt;
+        long p1 = pAt + 1 * pRow;
+        long p2 = pAt + 2 * pRow;
+        long p3 = pAt + 3 * pRow;
+        FloatVector a00 = FloatVector.zero(F);
+        FloatVector a01 = a00;
+        FloatVector a10 = a00;
+        FloatVector a11 = a00;
+        FloatVector a20 = a00;
+        FloatVector a21 = a00;
+        FloatVector a30 = a00;
+        FloatVector a31 = a00;
+        for (int i = 0; i < k; i += 2) {
+            long at = qAt + 2L * BYTES * i;
+            for (int x = 0; x < 2 * ROWS; x += N) {
+                ShortVector h = ShortVector.fromMemorySegment(Convert.H, next, nextAt + 2L * ROWS * i + 2L * x, ORDER);
+                IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0);
+                bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats()
+                        .intoMemorySegment(wide, wideAt + 4L * ROWS * i + 4L * x, ORDER);
+            }
+            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
+            FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
+            FloatVector x = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i));
+            a00 = x.fma(q0, a00);
+            a01 = x.fma(q1, a01);
+            x = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i));
+            a10 = x.fma(q0, a10);
+            a11 = x.fma(q1, a11);
+            x = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i));
+            a20 = x.fma(q0, a20);
+            a21 = x.fma(q1, a21);
+            x = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i));
+            a30 = x.fma(q0, a30);
+            a31 = x.fma(q1, a31);
+            q0 = FloatVector.fromMemorySegment(F, q, at + 2 * BYTES, ORDER);
+            q1 = FloatVector.fromMemorySegment(F, q, at + 3 * BYTES, ORDER);
+            x = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i + 4));
+            a00 = x.fma(q0, a00);
+            a01 = x.fma(q1, a01);
+            x = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i + 4));
+            a10 = x.fma(q0, a10);
+            a11 = x.fma(q1, a11);
+            x = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i + 4));
+            a20 = x.fma(q0, a20);
+            a21 = x.fma(q1, a21);
+            x = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i + 4));
             a30 = x.fma(q0, a30);
             a31 = x.fma(q1, a31);
         }

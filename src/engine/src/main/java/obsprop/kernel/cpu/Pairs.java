@@ -39,4 +39,22 @@ final class Pairs {
             high.intoMemorySegment(c, at + BYTES, ORDER);
         }
     }
+
+    /** {@code C (+)= sums} for one row that has of every 2N columns first the even ones; {@code cols} is a multiple of 2N. */
+    static void writeRow(MemorySegment sums, long sumsAt, int cols, MemorySegment c, long cAt, boolean add) {
+        sums = Lanes.plain(sums);
+        c = Lanes.plain(c);
+        for (int x = 0; x < cols; x += 2 * N) {
+            FloatVector even = FloatVector.fromMemorySegment(F, sums, sumsAt + 4L * x, ORDER);
+            FloatVector odd = FloatVector.fromMemorySegment(F, sums, sumsAt + 4L * x + BYTES, ORDER);
+            FloatVector low = even.rearrange(LOW).blend(odd.rearrange(LOW), ODD);
+            FloatVector high = even.rearrange(HIGH).blend(odd.rearrange(HIGH), ODD);
+            if (add) {
+                low = low.add(FloatVector.fromMemorySegment(F, c, cAt + 4L * x, ORDER));
+                high = high.add(FloatVector.fromMemorySegment(F, c, cAt + 4L * x + BYTES, ORDER));
+            }
+            low.intoMemorySegment(c, cAt + 4L * x, ORDER);
+            high.intoMemorySegment(c, cAt + 4L * x + BYTES, ORDER);
+        }
+    }
 }

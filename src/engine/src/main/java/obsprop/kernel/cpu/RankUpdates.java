@@ -79,15 +79,26 @@ final class RankUpdates {
         int padded = Gemm.ceil(cols, Lanes.N) * Lanes.N;
         MemorySegment sums = scratch.floats(Slot.RESULT, (long) m * STRIDE);
         long sumRow = 4L * STRIDE;
+        boolean pairs = w.type == DType.BF16 && cols % (2 * Lanes.N) == 0 && k % ROWS == 0;
         for (int depth = 0; depth < Math.max(1, k); depth += Blocks.DEPTH) {
             for (int t = 0; t < m; t++) {
                 Copies.zeroRow(sums, sumRow * t, padded);
             }
             int end = Math.min(k, depth + Blocks.DEPTH);
             for (int row = depth; row < end; row += ROWS) {
-                update(scratch, sums, row, Math.min(ROWS, end - row), col, cols);
+                if (pairs) {
+                    Tiles.addRank4Bf16(w.segment, w.bytes(row, col), 2 * w.row, coefficients, 4L * row * m, m, cols, sums, sumRow);
+                } else {
+                    update(scratch, sums, row, Math.min(ROWS, end - row), col, cols);
+                }
             }
-            Tiles.write(sums, sumRow, m, cols, dx.segment, dx.bytes(0, col), 4 * dx.row, add || depth > 0);
+            if (pairs) {
+                for (int t = 0; t < m; t++) {
+                    Pairs.writeRow(sums, t * sumRow, cols, dx.segment, dx.bytes(t, col), add || depth > 0);
+                }
+            } else {
+                Tiles.write(sums, sumRow, m, cols, dx.segment, dx.bytes(0, col), 4 * dx.row, add || depth > 0);
+            }
         }
     }
 

@@ -22,6 +22,8 @@ final class RowsTimesRows {
     private static final int IN_L2 = 1 << 16;
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = 4;
+    /** What k has to be a multiple of for whole vectors to be widened ahead. */
+    private static final int AHEAD = 8;
     /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
     private static final int WIDENED_ROW = DEPTH + 16;
 
@@ -91,13 +93,17 @@ final class RowsTimesRows {
         if (k == 0) {
             Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * width);
         }
-        // Where all of X stays in L2, rows of W can be read from end to end.
-        boolean small = panels() == 1 && (long) width * k <= IN_L2;
-        int rowsAtOnce = small ? tileRows() : rows;
-        for (int r = 0; r < rows; r += rowsAtOnce) {
-            int end = Math.min(rows, r + rowsAtOnce);
-            for (int depth = 0; depth < k; depth += DEPTH) {
-                multiply(scratch, result, row, r, end, firstPanel, lastPanel, depth);
+        if (widensAhead(rows)) {
+            multiplyAhead(scratch, result, row, rows);
+        } else {
+            // Where all of X stays in L2, rows of W can be read from end to end.
+            boolean small = panels() == 1 && (long) width * k <= IN_L2;
+            int rowsAtOnce = small ? tileRows() : rows;
+            for (int r = 0; r < rows; r += rowsAtOnce) {
+                int end = Math.min(rows, r + rowsAtOnce);
+                for (int depth = 0; depth < k; depth += DEPTH) {
+                    multiply(scratch, result, row, r, end, firstPanel, lastPanel, depth);
+                }
             }
         }
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
@@ -115,11 +121,57 @@ final class RowsTimesRows {
         return 4L * width * ((long) CHUNK_ROWS * panel + r);
     }
 
+    /** Few tokens wait for memory, and longest where rows of BF16 are widened in a loop of their own. */
+    private boolean widensAhead(int rows) {
+        // What is widened during a block of k lies in one run of memory.
+        boolean runs = w.col == k && k % AHEAD == 0 && (k <= IN_L2 / width || k % (Tiles.ROWS * DEPTH) == 0);
+        return !Tiles.WIDE && w.type == DType.BF16 && panels() == 1 && rows % Tiles.ROWS == 0 && runs;
+    }
+
+    /**
+     * All of k for {@code rows} rows of a chunk, as much of it at a time as has its X in L2: while a tile works on four rows, the next
+     * four are widened.
+     */
+    private void multiplyAhead(Scratch scratch, MemorySegment result, int row, int rows) {
+        int most = IN_L2 / width;
+        for (int from = 0; from < k; from += most) {
+            multiplyAhead(scratch, result, row, rows, from, Math.min(most, k - from));
+        }
+    }
+
+    private void multiplyAhead(Scratch scratch, MemorySegment result, int row, int rows, int from, int length) {
+        // Twice four rows; the padding keeps what is written and what is read out of the same sets of the cache.
+        long buffer = 4L * (Tiles.ROWS * length + Lanes.N);
+        MemorySegment wide = scratch.floats(Slot.WIDENED, buffer / 2);
+        MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
+        for (int i = 0; i < Tiles.ROWS; i++) {
+            Convert.widen(w.segment, w.bytes(from, row + i), w.type, wide, 4L * length * i, length);
+        }
+        for (int r = 0; r < rows; r += Tiles.ROWS) {
+            long now = r / Tiles.ROWS % 2 * buffer;
+            int next = row + Math.min(r + Tiles.ROWS, rows - Tiles.ROWS);
+            for (int depth = 0; depth < length; depth += DEPTH) {
+                int deep = Math.min(DEPTH, length - depth);
+                boolean first = from + depth == 0;
+                long at = resultAt(0, r);
+                int widened = Tiles.ROWS * depth;
+                NarrowTiles.multiplyAhead(
+                        wide, now + 4L * depth, 4L * length, packed, packedAt(0, from + depth, deep), deep,
+                        first ? result : tile, first ? at : 0,
+                        w.segment, w.bytes(from + widened % length, next + widened / length), wide, buffer - now + 4L * widened);
+                if (!first) {
+                    Copies.addRow(1f, tile, 0, result, at, Tiles.SIZE);
+                }
+            }
+        }
+    }
+
     /** Adds one block of k to rows {@code from <= r < to} of the chunk's part of Y^T; the first overwrites. */
     private void multiply(
             Scratch scratch, MemorySegment result, int row, int from, int to, int firstPanel, int lastPanel, int depth) {
         int deep = Math.min(DEPTH, k - depth);
-        boolean inPlace = w.type == DType.F32;
+        boolean thinBf16 = w.type == DType.BF16 && width == Lanes.N;
+        boolean inPlace = w.type == DType.F32 || thinBf16;
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * WIDENED_ROW);
         for (int r = from; r < to; r += tileRows()) {
@@ -130,13 +182,15 @@ final class RowsTimesRows {
                 }
             }
             long pAt = inPlace ? w.bytes(depth, row + r) : 0;
-            long pRow = inPlace ? 4 * w.col : 4L * WIDENED_ROW;
+            long pRow = inPlace ? w.type.bytes() * w.col : 4L * WIDENED_ROW;
             for (int panel = firstPanel; panel < lastPanel; panel++) {
                 MemorySegment out = depth == 0 ? result : tile;
                 long at = resultAt(panel - firstPanel, r);
                 long outAt = depth == 0 ? at : 0;
                 if (width == Tiles.WIDTH) {
                     Tiles.multiply(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, out, outAt);
+                } else if (thinBf16) {
+                    Tiles.multiplyThinBf16(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, out, outAt);
                 } else {
                     Tiles.multiplyThin(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, width, out, outAt);
                 }

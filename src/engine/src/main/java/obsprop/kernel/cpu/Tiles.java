@@ -5,9 +5,14 @@ import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.FLOAT;
 import static obsprop.kernel.cpu.Lanes.N;
 import static obsprop.kernel.cpu.Lanes.ORDER;
+import static obsprop.kernel.cpu.Lanes.SHORT;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
  * The register tiles that every matrix product is made of. Each is one method, long because a vector that crosses a call
@@ -30,6 +35,11 @@ final class Tiles {
     static final int SIZE = ROWS * WIDTH;
     /** Rows of a thin tile. */
     static final int THIN_ROWS = 8;
+    private static final VectorSpecies<Integer> I = F.withLanes(int.class);
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
+    /** The upper of two BF16 in an int is a float but for the lower. */
+    private static final int HIGH = 0xFFFF0000;
+
     private Tiles() {}
 
     /**
@@ -97,6 +107,21 @@ final class Tiles {
         }
         if (t < tokens) {
             rank4x1(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow);
+        }
+    }
+
+    /** The same with W in BF16; of every 2N columns y has first the even ones ({@link Pairs}). */
+    static void addRank4Bf16(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yRow) {
+        int t = 0;
+        for (; WIDE && t + 4 <= tokens; t += 4) {
+            rank4x4Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
+        }
+        for (; t + 2 <= tokens; t += 2) {
+            rank4x2Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
+        }
+        if (t < tokens) {
+            rank4x1Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow);
         }
     }
 
@@ -328,6 +353,79 @@ final class Tiles {
         a70.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
     }
 
+    /** {@link #multiplyThin} of one vector for rows of BF16: two steps of k at a time, whose weights share a broadcast. */
+    static void multiplyThinBf16(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        tile = Lanes.plain(tile);
+        long p0 = pAt;
+        long p1 = pAt + Math.min(1, rows - 1) * pRow;
+        long p2 = pAt + Math.min(2, rows - 1) * pRow;
+        long p3 = pAt + Math.min(3, rows - 1) * pRow;
+        long p4 = pAt + Math.min(4, rows - 1) * pRow;
+        long p5 = pAt + Math.min(5, rows - 1) * pRow;
+        long p6 = pAt + Math.min(6, rows - 1) * pRow;
+        long p7 = pAt + Math.min(7, rows - 1) * pRow;
+        FloatVector a00 = FloatVector.zero(F);
+        FloatVector a10 = a00;
+        FloatVector a20 = a00;
+        FloatVector a30 = a00;
+        FloatVector a40 = a00;
+        FloatVector a50 = a00;
+        FloatVector a60 = a00;
+        FloatVector a70 = a00;
+        int half = k / 2;
+        for (int i = 0; i < half; i++) {
+            long at = qAt + 2L * BYTES * i;
+            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
+            FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
+            IntVector both = IntVector.broadcast(I, p.get(INT, p0 + 4L * i));
+            a00 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a00);
+            a00 = both.and(HIGH).reinterpretAsFloats().fma(q1, a00);
+            both = IntVector.broadcast(I, p.get(INT, p1 + 4L * i));
+            a10 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a10);
+            a10 = both.and(HIGH).reinterpretAsFloats().fma(q1, a10);
+            both = IntVector.broadcast(I, p.get(INT, p2 + 4L * i));
+            a20 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a20);
+            a20 = both.and(HIGH).reinterpretAsFloats().fma(q1, a20);
+            both = IntVector.broadcast(I, p.get(INT, p3 + 4L * i));
+            a30 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a30);
+            a30 = both.and(HIGH).reinterpretAsFloats().fma(q1, a30);
+            both = IntVector.broadcast(I, p.get(INT, p4 + 4L * i));
+            a40 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a40);
+            a40 = both.and(HIGH).reinterpretAsFloats().fma(q1, a40);
+            both = IntVector.broadcast(I, p.get(INT, p5 + 4L * i));
+            a50 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a50);
+            a50 = both.and(HIGH).reinterpretAsFloats().fma(q1, a50);
+            both = IntVector.broadcast(I, p.get(INT, p6 + 4L * i));
+            a60 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a60);
+            a60 = both.and(HIGH).reinterpretAsFloats().fma(q1, a60);
+            both = IntVector.broadcast(I, p.get(INT, p7 + 4L * i));
+            a70 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a70);
+            a70 = both.and(HIGH).reinterpretAsFloats().fma(q1, a70);
+        }
+        if (2 * half < k) {
+            FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt + 2L * BYTES * half, ORDER);
+            a00 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p0 + 4L * half) << 16)).fma(q0, a00);
+            a10 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p1 + 4L * half) << 16)).fma(q0, a10);
+            a20 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p2 + 4L * half) << 16)).fma(q0, a20);
+            a30 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p3 + 4L * half) << 16)).fma(q0, a30);
+            a40 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p4 + 4L * half) << 16)).fma(q0, a40);
+            a50 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p5 + 4L * half) << 16)).fma(q0, a50);
+            a60 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p6 + 4L * half) << 16)).fma(q0, a60);
+            a70 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p7 + 4L * half) << 16)).fma(q0, a70);
+        }
+        a00.intoMemorySegment(tile, tileAt, ORDER);
+        a10.intoMemorySegment(tile, tileAt + BYTES, ORDER);
+        a20.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
+        a30.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
+        a40.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
+        a50.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
+        a60.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
+        a70.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
+    }
+
     private static void rank4x4(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
         w = Lanes.plain(w);
@@ -456,6 +554,206 @@ final class Tiles {
             v = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
             s0 = d03.fma(v, s0);
             s0.intoMemorySegment(y, y0 + at, ORDER);
+        }
+    }
+
+    private static void rank4x4Bf16(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
+        w = Lanes.plain(w);
+        d = Lanes.plain(d);
+        y = Lanes.plain(y);
+        FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
+        FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
+        FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
+        FloatVector d03 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 12));
+        FloatVector d10 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 16));
+        FloatVector d11 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 20));
+        FloatVector d12 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 24));
+        FloatVector d13 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 28));
+        FloatVector d20 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32));
+        FloatVector d21 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 36));
+        FloatVector d22 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 40));
+        FloatVector d23 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 44));
+        FloatVector d30 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 48));
+        FloatVector d31 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 52));
+        FloatVector d32 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 56));
+        FloatVector d33 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 60));
+        long w0 = wAt;
+        long w1 = wAt + wRow;
+        long w2 = wAt + 2 * wRow;
+        long w3 = wAt + 3 * wRow;
+        long y0 = yAt;
+        long y1 = yAt + yRow;
+        long y2 = yAt + 2 * yRow;
+        long y3 = yAt + 3 * yRow;
+        for (int c = 0; c < cols; c += 2 * N) {
+            long at = 4L * c;
+            long half = 2L * c;
+            IntVector b0 = IntVector.fromMemorySegment(I, w, w0 + half, ORDER);
+            IntVector b1 = IntVector.fromMemorySegment(I, w, w1 + half, ORDER);
+            IntVector b2 = IntVector.fromMemorySegment(I, w, w2 + half, ORDER);
+            IntVector b3 = IntVector.fromMemorySegment(I, w, w3 + half, ORDER);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, y0 + at, ORDER);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, y, y1 + at, ORDER);
+            FloatVector s2 = FloatVector.fromMemorySegment(F, y, y2 + at, ORDER);
+            FloatVector s3 = FloatVector.fromMemorySegment(F, y, y3 + at, ORDER);
+            FloatVector v = b0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d00.fma(v, s0);
+            s1 = d10.fma(v, s1);
+            s2 = d20.fma(v, s2);
+            s3 = d30.fma(v, s3);
+            v = b1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d01.fma(v, s0);
+            s1 = d11.fma(v, s1);
+            s2 = d21.fma(v, s2);
+            s3 = d31.fma(v, s3);
+            v = b2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d02.fma(v, s0);
+            s1 = d12.fma(v, s1);
+            s2 = d22.fma(v, s2);
+            s3 = d32.fma(v, s3);
+            v = b3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d03.fma(v, s0);
+            s1 = d13.fma(v, s1);
+            s2 = d23.fma(v, s2);
+            s3 = d33.fma(v, s3);
+            s0.intoMemorySegment(y, y0 + at, ORDER);
+            s1.intoMemorySegment(y, y1 + at, ORDER);
+            s2.intoMemorySegment(y, y2 + at, ORDER);
+            s3.intoMemorySegment(y, y3 + at, ORDER);
+            s0 = FloatVector.fromMemorySegment(F, y, y0 + at + BYTES, ORDER);
+            s1 = FloatVector.fromMemorySegment(F, y, y1 + at + BYTES, ORDER);
+            s2 = FloatVector.fromMemorySegment(F, y, y2 + at + BYTES, ORDER);
+            s3 = FloatVector.fromMemorySegment(F, y, y3 + at + BYTES, ORDER);
+            v = b0.and(HIGH).reinterpretAsFloats();
+            s0 = d00.fma(v, s0);
+            s1 = d10.fma(v, s1);
+            s2 = d20.fma(v, s2);
+            s3 = d30.fma(v, s3);
+            v = b1.and(HIGH).reinterpretAsFloats();
+            s0 = d01.fma(v, s0);
+            s1 = d11.fma(v, s1);
+            s2 = d21.fma(v, s2);
+            s3 = d31.fma(v, s3);
+            v = b2.and(HIGH).reinterpretAsFloats();
+            s0 = d02.fma(v, s0);
+            s1 = d12.fma(v, s1);
+            s2 = d22.fma(v, s2);
+            s3 = d32.fma(v, s3);
+            v = b3.and(HIGH).reinterpretAsFloats();
+            s0 = d03.fma(v, s0);
+            s1 = d13.fma(v, s1);
+            s2 = d23.fma(v, s2);
+            s3 = d33.fma(v, s3);
+            s0.intoMemorySegment(y, y0 + at + BYTES, ORDER);
+            s1.intoMemorySegment(y, y1 + at + BYTES, ORDER);
+            s2.intoMemorySegment(y, y2 + at + BYTES, ORDER);
+            s3.intoMemorySegment(y, y3 + at + BYTES, ORDER);
+        }
+    }
+
+    private static void rank4x2Bf16(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
+        w = Lanes.plain(w);
+        d = Lanes.plain(d);
+        y = Lanes.plain(y);
+        FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
+        FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
+        FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
+        FloatVector d03 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 12));
+        FloatVector d10 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 16));
+        FloatVector d11 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 20));
+        FloatVector d12 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 24));
+        FloatVector d13 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 28));
+        long w0 = wAt;
+        long w1 = wAt + wRow;
+        long w2 = wAt + 2 * wRow;
+        long w3 = wAt + 3 * wRow;
+        long y0 = yAt;
+        long y1 = yAt + yRow;
+        for (int c = 0; c < cols; c += 2 * N) {
+            long at = 4L * c;
+            long half = 2L * c;
+            IntVector b0 = IntVector.fromMemorySegment(I, w, w0 + half, ORDER);
+            IntVector b1 = IntVector.fromMemorySegment(I, w, w1 + half, ORDER);
+            IntVector b2 = IntVector.fromMemorySegment(I, w, w2 + half, ORDER);
+            IntVector b3 = IntVector.fromMemorySegment(I, w, w3 + half, ORDER);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, y0 + at, ORDER);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, y, y1 + at, ORDER);
+            FloatVector v = b0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d00.fma(v, s0);
+            s1 = d10.fma(v, s1);
+            v = b1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d01.fma(v, s0);
+            s1 = d11.fma(v, s1);
+            v = b2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d02.fma(v, s0);
+            s1 = d12.fma(v, s1);
+            v = b3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d03.fma(v, s0);
+            s1 = d13.fma(v, s1);
+            s0.intoMemorySegment(y, y0 + at, ORDER);
+            s1.intoMemorySegment(y, y1 + at, ORDER);
+            s0 = FloatVector.fromMemorySegment(F, y, y0 + at + BYTES, ORDER);
+            s1 = FloatVector.fromMemorySegment(F, y, y1 + at + BYTES, ORDER);
+            v = b0.and(HIGH).reinterpretAsFloats();
+            s0 = d00.fma(v, s0);
+            s1 = d10.fma(v, s1);
+            v = b1.and(HIGH).reinterpretAsFloats();
+            s0 = d01.fma(v, s0);
+            s1 = d11.fma(v, s1);
+            v = b2.and(HIGH).reinterpretAsFloats();
+            s0 = d02.fma(v, s0);
+            s1 = d12.fma(v, s1);
+            v = b3.and(HIGH).reinterpretAsFloats();
+            s0 = d03.fma(v, s0);
+            s1 = d13.fma(v, s1);
+            s0.intoMemorySegment(y, y0 + at + BYTES, ORDER);
+            s1.intoMemorySegment(y, y1 + at + BYTES, ORDER);
+        }
+    }
+
+    private static void rank4x1Bf16(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt) {
+        w = Lanes.plain(w);
+        d = Lanes.plain(d);
+        y = Lanes.plain(y);
+        FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
+        FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
+        FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
+        FloatVector d03 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 12));
+        long w0 = wAt;
+        long w1 = wAt + wRow;
+        long w2 = wAt + 2 * wRow;
+        long w3 = wAt + 3 * wRow;
+        long y0 = yAt;
+        for (int c = 0; c < cols; c += 2 * N) {
+            long at = 4L * c;
+            long half = 2L * c;
+            IntVector b0 = IntVector.fromMemorySegment(I, w, w0 + half, ORDER);
+            IntVector b1 = IntVector.fromMemorySegment(I, w, w1 + half, ORDER);
+            IntVector b2 = IntVector.fromMemorySegment(I, w, w2 + half, ORDER);
+            IntVector b3 = IntVector.fromMemorySegment(I, w, w3 + half, ORDER);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, y0 + at, ORDER);
+            FloatVector v = b0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d00.fma(v, s0);
+            v = b1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d01.fma(v, s0);
+            v = b2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d02.fma(v, s0);
+            v = b3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            s0 = d03.fma(v, s0);
+            s0.intoMemorySegment(y, y0 + at, ORDER);
+            s0 = FloatVector.fromMemorySegment(F, y, y0 + at + BYTES, ORDER);
+            v = b0.and(HIGH).reinterpretAsFloats();
+            s0 = d00.fma(v, s0);
+            v = b1.and(HIGH).reinterpretAsFloats();
+            s0 = d01.fma(v, s0);
+            v = b2.and(HIGH).reinterpretAsFloats();
+            s0 = d02.fma(v, s0);
+            v = b3.and(HIGH).reinterpretAsFloats();
+            s0 = d03.fma(v, s0);
+            s0.intoMemorySegment(y, y0 + at + BYTES, ORDER);
         }
     }
 }
