@@ -114,9 +114,6 @@ final class Tiles {
     static void addRank4Bf16(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yRow) {
         int t = 0;
-        for (; WIDE && t + 4 <= tokens; t += 4) {
-            rank4x4Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
-        }
         for (; t + 2 <= tokens; t += 2) {
             rank4x2Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
         }
@@ -557,101 +554,7 @@ final class Tiles {
         }
     }
 
-    private static void rank4x4Bf16(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
-        w = Lanes.plain(w);
-        d = Lanes.plain(d);
-        y = Lanes.plain(y);
-        FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
-        FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
-        FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
-        FloatVector d03 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 12));
-        FloatVector d10 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 16));
-        FloatVector d11 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 20));
-        FloatVector d12 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 24));
-        FloatVector d13 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 28));
-        FloatVector d20 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32));
-        FloatVector d21 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 36));
-        FloatVector d22 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 40));
-        FloatVector d23 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 44));
-        FloatVector d30 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 48));
-        FloatVector d31 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 52));
-        FloatVector d32 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 56));
-        FloatVector d33 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 60));
-        long w0 = wAt;
-        long w1 = wAt + wRow;
-        long w2 = wAt + 2 * wRow;
-        long w3 = wAt + 3 * wRow;
-        long y0 = yAt;
-        long y1 = yAt + yRow;
-        long y2 = yAt + 2 * yRow;
-        long y3 = yAt + 3 * yRow;
-        for (int c = 0; c < cols; c += 2 * N) {
-            long at = 4L * c;
-            long half = 2L * c;
-            IntVector b0 = IntVector.fromMemorySegment(I, w, w0 + half, ORDER);
-            IntVector b1 = IntVector.fromMemorySegment(I, w, w1 + half, ORDER);
-            IntVector b2 = IntVector.fromMemorySegment(I, w, w2 + half, ORDER);
-            IntVector b3 = IntVector.fromMemorySegment(I, w, w3 + half, ORDER);
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, y0 + at, ORDER);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, y, y1 + at, ORDER);
-            FloatVector s2 = FloatVector.fromMemorySegment(F, y, y2 + at, ORDER);
-            FloatVector s3 = FloatVector.fromMemorySegment(F, y, y3 + at, ORDER);
-            FloatVector v = b0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = d00.fma(v, s0);
-            s1 = d10.fma(v, s1);
-            s2 = d20.fma(v, s2);
-            s3 = d30.fma(v, s3);
-            v = b1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = d01.fma(v, s0);
-            s1 = d11.fma(v, s1);
-            s2 = d21.fma(v, s2);
-            s3 = d31.fma(v, s3);
-            v = b2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = d02.fma(v, s0);
-            s1 = d12.fma(v, s1);
-            s2 = d22.fma(v, s2);
-            s3 = d32.fma(v, s3);
-            v = b3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = d03.fma(v, s0);
-            s1 = d13.fma(v, s1);
-            s2 = d23.fma(v, s2);
-            s3 = d33.fma(v, s3);
-            s0.intoMemorySegment(y, y0 + at, ORDER);
-            s1.intoMemorySegment(y, y1 + at, ORDER);
-            s2.intoMemorySegment(y, y2 + at, ORDER);
-            s3.intoMemorySegment(y, y3 + at, ORDER);
-            s0 = FloatVector.fromMemorySegment(F, y, y0 + at + BYTES, ORDER);
-            s1 = FloatVector.fromMemorySegment(F, y, y1 + at + BYTES, ORDER);
-            s2 = FloatVector.fromMemorySegment(F, y, y2 + at + BYTES, ORDER);
-            s3 = FloatVector.fromMemorySegment(F, y, y3 + at + BYTES, ORDER);
-            v = b0.and(HIGH).reinterpretAsFloats();
-            s0 = d00.fma(v, s0);
-            s1 = d10.fma(v, s1);
-            s2 = d20.fma(v, s2);
-            s3 = d30.fma(v, s3);
-            v = b1.and(HIGH).reinterpretAsFloats();
-            s0 = d01.fma(v, s0);
-            s1 = d11.fma(v, s1);
-            s2 = d21.fma(v, s2);
-            s3 = d31.fma(v, s3);
-            v = b2.and(HIGH).reinterpretAsFloats();
-            s0 = d02.fma(v, s0);
-            s1 = d12.fma(v, s1);
-            s2 = d22.fma(v, s2);
-            s3 = d32.fma(v, s3);
-            v = b3.and(HIGH).reinterpretAsFloats();
-            s0 = d03.fma(v, s0);
-            s1 = d13.fma(v, s1);
-            s2 = d23.fma(v, s2);
-            s3 = d33.fma(v, s3);
-            s0.intoMemorySegment(y, y0 + at + BYTES, ORDER);
-            s1.intoMemorySegment(y, y1 + at + BYTES, ORDER);
-            s2.intoMemorySegment(y, y2 + at + BYTES, ORDER);
-            s3.intoMemorySegment(y, y3 + at + BYTES, ORDER);
-        }
-    }
-
+    /** Two tokens at a time, with 32 registers too: four are more than C1 can compile (see the class). */
     private static void rank4x2Bf16(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
         w = Lanes.plain(w);
