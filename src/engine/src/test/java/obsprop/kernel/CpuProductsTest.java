@@ -48,15 +48,28 @@ final class CpuProductsTest {
         multiply(DType.F32, rows, Layout.CONTIGUOUS, Write.ACCUMULATE);
     }
 
+    /** Rows so long that they are worked on piece by piece, and end in a ragged one. */
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "BF16"})
+    void longRows(DType type) {
+        for (int rows : new int[] {2, 5, 16}) {
+            multiply(type, rows, 230, 2480, Layout.CONTIGUOUS, Write.ACCUMULATE);
+        }
+    }
+
     private static void multiply(DType type, int rows, Layout layout, Write write) {
-        double tolerance = Tolerance.ofRandomSum(KERNELS.activationType(), DEEP, 1);
+        multiply(type, rows, DEEP, WIDE, layout, write);
+    }
+
+    private static void multiply(DType type, int rows, int deep, int wide, Layout layout, Write write) {
+        double tolerance = Tolerance.ofRandomSum(KERNELS.activationType(), deep, 1);
         for (Transpose transpose : Transpose.values()) {
             String what = "gemm of " + rows + " rows, " + type + " " + transpose;
             try (Measured measured = new Measured(what);
                     TestBed bed = new TestBed(KERNELS, layout, measured)) {
-                Operand a = bed.input(1, rows, DEEP);
-                Operand b = bed.weight(type, 1, transpose == Transpose.NO ? new int[] {DEEP, WIDE} : new int[] {WIDE, DEEP});
-                Operand c = bed.output(write, rows, WIDE);
+                Operand a = bed.input(1, rows, deep);
+                Operand b = bed.weight(type, 1, transpose == Transpose.NO ? new int[] {deep, wide} : new int[] {wide, deep});
+                Operand c = bed.output(write, rows, wide);
                 bed.both(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), transpose, s.of(c), write));
                 bed.check(what, c, tolerance);
             }
@@ -92,7 +105,7 @@ final class CpuProductsTest {
      * raggedly; rows of which pieces cross the end; more than fits beside its activations, in one run and not; an odd one.
      */
     @ParameterizedTest
-    @CsvSource({"512, 48", "768, 96", "1000, 52", "4104, 48", "6144, 48", "5000, 48", "8192, 52", "1031, 50"})
+    @CsvSource({"512, 48", "768, 96", "1000, 52", "4104, 48", "6144, 48", "5000, 48", "8192, 52", "1031, 50", "512, 1200"})
     void bf16GivesTheBitsOfTheSameWeightsInF32(int deep, int wide) {
         Random random = new Random(deep);
         try (Arena arena = Arena.ofShared()) {
