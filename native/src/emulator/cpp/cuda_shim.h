@@ -8,6 +8,7 @@
 #define __device__
 #define __global__
 #define __shared__ static // blocks run one after the other
+#define __launch_bounds__(...)
 
 struct EmulatedIndex {
     unsigned x, y, z;
@@ -17,6 +18,15 @@ extern EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
 void emulatedBlockBarrier();
 void emulatedWarpBarrier();
 float emulatedShuffleXor(float value, int laneMask);
+
+// Shows some words of this lane to its warp, and waits until all lanes have shown theirs: which slot they lie in, where
+// emulatedShown finds them until the next exchange but one.
+unsigned emulatedShow(const unsigned *words, unsigned count);
+const unsigned *emulatedShown(unsigned lane, unsigned slot);
+
+// mma.cpp
+void mmaBf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
+void mmaTf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 
 #define __syncthreads() emulatedBlockBarrier()
 #define __syncwarp() emulatedWarpBarrier()
@@ -28,6 +38,10 @@ struct alignas(16) float4 {
 
 struct alignas(8) uint2 {
     unsigned x, y;
+};
+
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
 };
 
 typedef _Float16 __half;
@@ -44,6 +58,21 @@ static inline unsigned __float_as_uint(float x) {
     unsigned bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
+}
+
+static inline float fastExp2(float x) { return exp2f(x); }
+
+// Rounds to the 11 bits of TF32, halves away from zero.
+static inline unsigned tf32Bits(float x) { return (__float_as_uint(x) + (std::isfinite(x) ? 0x1000 : 0)) & ~0x1FFFu; }
+
+// The bytes of low (0 to 3) and high (4 to 7) that the digits of selector name, the lowest first.
+static inline unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
+    unsigned out = 0;
+    for (int i = 0; i < 4; i++) {
+        unsigned from = selector >> 4 * i & 7;
+        out |= ((from < 4 ? low : high) >> from % 4 * 8 & 0xFF) << 8 * i;
+    }
+    return out;
 }
 
 using std::max;

@@ -13,6 +13,7 @@ namespace {
 
 const size_t STACK = 64 << 10;
 const unsigned WARP = 32;
+const unsigned MOST_SHOWN = 6; // words in an exchange
 enum State { READY, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
 
 struct Fiber {
@@ -21,8 +22,8 @@ struct Fiber {
     jmp_buf resume;
     bool started = false;
     State state;
-    unsigned shuffles;
-    float shuffled[2]; // two slots in turn: nobody can be two shuffles ahead of a lane that has yet to read
+    unsigned exchanges;
+    unsigned shown[2][MOST_SHOWN]; // two slots in turn: nobody can be two exchanges ahead of a lane that has yet to read
 };
 
 std::vector<Fiber> fibers;
@@ -53,7 +54,7 @@ void prepare(Fiber &f) {
         makecontext(&f.context, live, 0);
     }
     f.state = READY;
-    f.shuffles = 0;
+    f.exchanges = 0;
 }
 
 void run(unsigned i) {
@@ -116,11 +117,19 @@ void emulatedBlockBarrier() { pause(AT_BLOCK_BARRIER); }
 
 void emulatedWarpBarrier() { pause(AT_WARP_BARRIER); }
 
-float emulatedShuffleXor(float value, int laneMask) {
-    unsigned me = current, slot = fibers[me].shuffles++ % 2;
-    fibers[me].shuffled[slot] = value;
+unsigned emulatedShow(const unsigned *words, unsigned count) {
+    Fiber &me = fibers[current];
+    unsigned slot = me.exchanges++ % 2;
+    std::copy(words, words + count, me.shown[slot]);
     pause(AT_WARP_BARRIER);
-    return fibers[me ^ (unsigned) laneMask].shuffled[slot];
+    return slot;
+}
+
+const unsigned *emulatedShown(unsigned lane, unsigned slot) { return fibers[current / WARP * WARP + lane].shown[slot]; }
+
+float emulatedShuffleXor(float value, int laneMask) {
+    unsigned bits = __float_as_uint(value), slot = emulatedShow(&bits, 1);
+    return __uint_as_float(*emulatedShown(current % WARP ^ (unsigned) laneMask, slot));
 }
 
 bool emulator::runGrid(Shape grid, Shape block, const std::function<void()> &kernel) {
