@@ -18,6 +18,7 @@ extern EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
 void emulatedBlockBarrier();
 void emulatedWarpBarrier();
 float emulatedShuffleXor(float value, int laneMask);
+float emulatedShuffle(float value, int lane);
 
 // Shows some words of this lane to its warp, and waits until all lanes have shown theirs: which slot they lie in, where
 // emulatedShown finds them until the next exchange but one.
@@ -31,6 +32,7 @@ void mmaTf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 #define __syncthreads() emulatedBlockBarrier()
 #define __syncwarp() emulatedWarpBarrier()
 #define __shfl_xor_sync(mask, value, laneMask) emulatedShuffleXor(value, laneMask)
+#define __shfl_sync(mask, value, lane) emulatedShuffle(value, lane)
 
 struct alignas(16) float4 {
     float x, y, z, w;
@@ -59,6 +61,10 @@ static inline unsigned __float_as_uint(float x) {
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
+
+// What a thread copies arrives when it waits, and not before.
+void copyAsync(uint4 *to, const uint4 *from, bool present);
+void awaitCopies();
 
 static inline float fastExp2(float x) { return exp2f(x); }
 

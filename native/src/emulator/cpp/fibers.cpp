@@ -14,6 +14,11 @@ namespace {
 const size_t STACK = 64 << 10;
 const unsigned WARP = 32;
 const unsigned MOST_SHOWN = 6; // words in an exchange
+struct Copy {
+    uint4 *to;
+    const uint4 *from; // nullptr: zeros
+};
+
 enum State { READY, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
 
 struct Fiber {
@@ -21,6 +26,7 @@ struct Fiber {
     ucontext_t context; // where it starts; later switches by longjmp are cheap, they leave the signal mask alone
     jmp_buf resume;
     bool started = false;
+    std::vector<Copy> copies; // begun
     State state;
     unsigned exchanges;
     unsigned shown[2][MOST_SHOWN]; // two slots in turn: nobody can be two exchanges ahead of a lane that has yet to read
@@ -55,6 +61,7 @@ void prepare(Fiber &f) {
     }
     f.state = READY;
     f.exchanges = 0;
+    f.copies.clear();
 }
 
 void run(unsigned i) {
@@ -127,9 +134,22 @@ unsigned emulatedShow(const unsigned *words, unsigned count) {
 
 const unsigned *emulatedShown(unsigned lane, unsigned slot) { return fibers[current / WARP * WARP + lane].shown[slot]; }
 
-float emulatedShuffleXor(float value, int laneMask) {
+float emulatedShuffle(float value, int lane) {
     unsigned bits = __float_as_uint(value), slot = emulatedShow(&bits, 1);
-    return __uint_as_float(*emulatedShown(current % WARP ^ (unsigned) laneMask, slot));
+    return __uint_as_float(*emulatedShown((unsigned) lane, slot));
+}
+
+float emulatedShuffleXor(float value, int laneMask) {
+    return emulatedShuffle(value, (int) (current % WARP ^ (unsigned) laneMask));
+}
+
+void copyAsync(uint4 *to, const uint4 *from, bool present) {
+    fibers[current].copies.push_back({to, present ? from : nullptr});
+}
+
+void awaitCopies() {
+    for (const Copy &copy : fibers[current].copies) *copy.to = copy.from ? *copy.from : uint4{0, 0, 0, 0};
+    fibers[current].copies.clear();
 }
 
 bool emulator::runGrid(Shape grid, Shape block, const std::function<void()> &kernel) {

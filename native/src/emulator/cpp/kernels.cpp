@@ -22,6 +22,7 @@ emulator::Kernel kernel(void (*function)(A...)) {
 
 #define ENTRY(name) {#name, kernel(name)}
 #define FUSED_ENTRIES(F, D) \
+    ENTRY(fusedOperands##F##x##D), ENTRY(fusedCotangents##F##x##D), \
     ENTRY(fusedForward##F##x##D), ENTRY(fusedVjpQuery##F##x##D), ENTRY(fusedVjpKey##F##x##D), ENTRY(fusedVjpFrozen##F##x##D)
 
 const std::map<std::string, emulator::Kernel> &table() {

@@ -840,7 +840,8 @@ extern "C" __global__ void attentionPattern(
 // Products are mma.sync of 16 rows, 8 columns and a step of K = 16 (bf16) or 8 (tf32); of the fragments (PTX ISA, "Matrix
 // Fragments for mma.m16n8k16", "mma.m16n8k8") lane 4 r + c holds of A rows r and r + 8, of B column r, of the result rows r
 // and r + 8 in columns 2 c and 2 c + 1. Which columns of the operands a step takes is free as long as A and B agree. So
-// rows are moved in chunks of 16 bytes, which are two steps' worth for a lane, and no value moves between lanes.
+// rows are moved in chunks of 16 bytes, which are two steps' worth for a lane, and no value moves between lanes. A first pass
+// rounds the operands to chunks, since each is read many times; tiles are copied while the one before is worked on.
 
 #ifdef __CUDACC__
 // d += a b, operands rounded to bfloat16, two to a register.
@@ -871,6 +872,21 @@ __device__ inline unsigned tf32Bits(float x) {
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
 #endif
     return rounded;
+}
+
+// Begins to copy 16 bytes to shared memory, zeros if not `present`.
+__device__ inline void copyAsync(uint4 *to, const uint4 *from, bool present) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+                 :: "r"((unsigned) __cvta_generic_to_shared(to)), "l"(from), "r"(present ? 16 : 0) : "memory");
+#endif
+}
+
+// Until all that this thread copies has arrived; the others' is there after a barrier.
+__device__ inline void awaitCopies() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
 }
 
 // 2^x to 22 bits, below 2^-126: 0.
@@ -997,11 +1013,30 @@ struct Tf32 {
 template <class F, int D>
 struct Fused {
     enum {
-        ROW_CHUNKS = D / F::PER_CHUNK,                // of a row
+        ROW_CHUNKS = D / F::PER_CHUNK,
         OWNED = 1024 / ROW_CHUNKS < 64 ? 1024 / ROW_CHUNKS : 64,
-        PASSING = 512 / ROW_CHUNKS < 64 ? 512 / ROW_CHUNKS : 64, // of a tile in VJPs, where four of both kinds have to fit into 48 KiB
-        QUERIES = 64                              // of the forward pass, which holds them in registers
+        PASSING = 512 / ROW_CHUNKS < 64 ? 512 / ROW_CHUNKS : 64, // in VJPs, where two tiles of each have to fit into 48 KiB
+        QUERIES = 64,            // that a block of the forward pass owns: it holds them in registers
+        HOLDS = ROW_CHUNKS <= 16 // whether VJPs can hold queries so, too: a warp's take 2 * ROW_CHUNKS registers
     };
+};
+
+// Rows [N,H,D] as chunks, contiguous.
+template <class F, int D>
+struct Chunks {
+    const uint4 *data;
+    int heads;
+
+    __device__ inline const uint4 *row(long long i, int h) const { return data + (i * heads + h) * (D / F::PER_CHUNK); }
+};
+
+// The operands of a forward pass, one after the other.
+template <class F, int D>
+struct Operands {
+    Chunks<F, D> q, k, v;
+
+    __device__ inline Operands(const uint4 *data, const Attention &p)
+        : q{data, p.heads}, k{q.row(p.rows, 0), p.groups}, v{k.row(p.rows, 0), p.groups} {}
 };
 
 // N rows of width D in shared memory, spread so that neither reading rows nor reading columns meets a bank twice.
@@ -1010,20 +1045,19 @@ struct Staged {
     enum { ROW_CHUNKS = D / F::PER_CHUNK };
     uint4 chunks[N][ROW_CHUNKS];
 
-    __device__ inline uint4 &at(int r, int c) { return chunks[r][c ^ (r & 6) ^ (r & 1) << 2]; }
+    static __device__ inline int place(int r, int c) { return c ^ (r & 6) ^ (r & 1) << 2; }
 
-    __device__ inline const uint4 &at(int r, int c) const { return chunks[r][c ^ (r & 6) ^ (r & 1) << 2]; }
+    __device__ inline const uint4 &at(int r, int c) const { return chunks[r][place(r, c)]; }
 
-    // Rows first .. first + count - 1 of head h; zeros behind them.
+    // Begins to copy rows first .. first + count - 1 of head h, zeros behind them.
     template <int THREADS>
-    __device__ inline void fill(const View &v, long long first, int h, int count) {
-        int r = threadIdx.x / ROW_CHUNKS, c = threadIdx.x % ROW_CHUNKS;
-        const float *from = row(v, first + r, h);
+    __device__ inline void fill(const Chunks<F, D> &x, long long first, int h, int count) {
+        int c = threadIdx.x % ROW_CHUNKS;
+        const uint4 *from = x.row(first, h) + c;
 #pragma unroll
         for (int i = 0; i < N * ROW_CHUNKS / THREADS; i++) {
-            at(r, c) = r < count ? F::template chunk<D>(from, c) : uint4{0, 0, 0, 0};
-            r += THREADS / ROW_CHUNKS;
-            from += THREADS / ROW_CHUNKS * v.s1;
+            int r = threadIdx.x / ROW_CHUNKS + i * (THREADS / ROW_CHUNKS);
+            copyAsync(&chunks[r][place(r, c)], from + r * x.heads * ROW_CHUNKS, r < count);
         }
     }
 };
@@ -1031,7 +1065,7 @@ struct Staged {
 // The 16 rows of a warp as A, in shared memory.
 template <class F, int D, int N>
 struct StagedRows {
-    enum { BLOCKS = D / F::PER_CHUNK / 4 };
+    enum { BLOCKS = D / F::PER_CHUNK / 4, UNROLL = 2 };
     const Staged<F, D, N> &rows;
 
     __device__ inline uint4 chunk(int block, int half) const {
@@ -1042,17 +1076,17 @@ struct StagedRows {
 // The same in registers: rows first .. first + count - 1 of head h, zeros behind them.
 template <class F, int D>
 struct HeldRows {
-    enum { BLOCKS = D / F::PER_CHUNK / 4 };
+    enum { BLOCKS = D / F::PER_CHUNK / 4, UNROLL = BLOCKS };
     uint4 chunks[BLOCKS][2];
 
-    __device__ inline HeldRows(const View &v, long long first, int h, int count) {
+    __device__ inline HeldRows(const Chunks<F, D> &x, long long first, int h, int count) {
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             int r = laneRow() + 8 * half;
-            const float *from = row(v, first + r, h);
+            const uint4 *from = x.row(first + r, h);
 #pragma unroll
             for (int block = 0; block < BLOCKS; block++) {
-                chunks[block][half] = r < count ? F::template chunk<D>(from, 4 * block + laneColumn()) : uint4{0, 0, 0, 0};
+                chunks[block][half] = r < count ? from[4 * block + laneColumn()] : uint4{0, 0, 0, 0};
             }
         }
     }
@@ -1060,11 +1094,43 @@ struct HeldRows {
     __device__ inline uint4 chunk(int block, int half) const { return chunks[block][half]; }
 };
 
+// Rows first .. first + count - 1 of head h as A: a warp's 16 of them in registers if it HOLDS them, else all in `memory`, where
+// they arrive like what is copied there.
+template <int THREADS, class F, int D, int N>
+__device__ inline auto ownedRows(Staged<F, D, N> &memory, const Chunks<F, D> &x, long long first, int h, int count) {
+    if constexpr (Fused<F, D>::HOLDS) {
+        int skipped = threadIdx.x / 32 * 16;
+        return HeldRows<F, D>(x, first + skipped, h, count - skipped);
+    } else {
+        memory.template fill<THREADS>(x, first, h, count);
+        return StagedRows<F, D, N>{memory};
+    }
+}
+
+// Rounds x [rows,heads,D] to chunks.
+template <class F, int D>
+__device__ inline void roundRows(const View &x, int rows, int heads, uint4 *to) {
+    const int perRow = D / F::PER_CHUNK;
+    long long step = (long long) gridDim.x * blockDim.x, all = (long long) rows * heads * perRow;
+    for (long long i = (long long) blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
+        to[i] = F::template chunk<D>(row(x, i / perRow / heads, i / perRow % heads), i % perRow);
+    }
+}
+
+// The same for the operands of a forward pass, one along the grid's y.
+template <class F, int D>
+__device__ inline void roundOperands(const View &q, const View &k, const View &v, const Attention &p, uint4 *to) {
+    Operands<F, D> in(to, p);
+    if (blockIdx.y == 0) roundRows<F, D>(q, p.rows, p.heads, (uint4 *) in.q.data);
+    if (blockIdx.y == 1) roundRows<F, D>(k, p.rows, p.groups, (uint4 *) in.k.data);
+    if (blockIdx.y == 2) roundRows<F, D>(v, p.rows, p.groups, (uint4 *) in.v.data);
+}
+
 // s = own others^T
 template <int N, class Own, class F, int D>
 __device__ inline void products(float (&s)[N][4], const Own &own, const Staged<F, D, 8 * N> &others) {
     EACH_RESULT(N, n, e) s[n][e] = 0;
-#pragma unroll
+#pragma unroll Own::UNROLL
     for (int block = 0; block < Own::BLOCKS; block++) {
         uint4 low = own.chunk(block, 0), high = own.chunk(block, 1);
         unsigned first[4] = {low.x, high.x, low.y, high.y}, second[4] = {low.z, high.z, low.w, high.w};
@@ -1087,10 +1153,11 @@ __device__ inline void score(float (&s)[N][4], const Attention &p) {
     }
 }
 
-// The derivative of the cap, from such a score; perCap is that of the cap, or 0.
-__device__ inline float slope(float score, float perCap) { return 1 - score * perCap * (score * perCap); }
-
-__device__ inline float scorePerCap(const Attention &p) { return p.cap > 0 ? 1 / (p.cap * LOG2_E) : 0; }
+// The derivative of the cap, from such a score.
+__device__ inline float slope(const Attention &p, float score) {
+    float part = score / (p.cap * LOG2_E);
+    return 1 - part * part;
+}
 
 // Whether of queries t .. t + T - 1 any sees any of keys j .. j + J - 1.
 __device__ inline bool anySees(const Attention &p, int t, int T, int j, int J, int length) {
@@ -1149,31 +1216,37 @@ __device__ inline void soften(float (&s)[N][4], float (&peak)[2], float (&total)
 
 // Heads along x, so that the parts with most keys, which are first, start first. Without `saves`, lse is left as it is.
 template <class F, int D>
-__device__ inline void fusedForward(const View &q, const View &k, const View &v, const Attention &p, const int *parts,
-                                    const View &z, const View &lse, int saves) {
+__device__ inline void fusedForward(
+        const uint4 *operands, const Attention &p, const int *parts, const View &z, const View &lse, int saves) {
     constexpr int KEYS = Fused<F, D>::OWNED, QUERIES = Fused<F, D>::QUERIES, THREADS = 2 * QUERIES, N = KEYS / 8;
     __shared__ Staged<F, D, KEYS> keys, values;
     Part part = partOf(parts, blockIdx.y);
+    Operands<F, D> in(operands, p);
     int h = blockIdx.x, g = h / (p.heads / p.groups), first = part.first + threadIdx.x / 32 * 16;
-    int end = min(part.first + QUERIES, part.length);
-    HeldRows<F, D> queries(q, part.start + first, h, part.length - first);
+    int end = min(part.first + QUERIES, part.length), begin = firstKey(p, part.first);
+    keys.template fill<THREADS>(in.k, part.start + begin, g, end - begin);
+    HeldRows<F, D> queries(in.q, part.start + first, h, part.length - first);
     float sums[D / 8][4] = {}, peak[2] = {-INFINITY, -INFINITY}, total[2] = {};
-    for (int j0 = firstKey(p, part.first); j0 < end; j0 += KEYS) {
-        __syncthreads();
-        keys.template fill<THREADS>(k, part.start + j0, g, end - j0);
-        values.template fill<THREADS>(v, part.start + j0, g, end - j0);
-        __syncthreads();
-        if (!anySees(p, first, 16, j0, KEYS, part.length)) continue;
+    for (int j0 = begin; j0 < end; j0 += KEYS) {
+        bool any = anySees(p, first, 16, j0, KEYS, part.length);
         float s[N][4];
-        products(s, queries, keys);
-        score(s, p);
-        if (!allSee(p, first, 16, j0, KEYS, part.length)) {
-            EACH_RESULT(N, n, e) {
-                if (!permitted(p, first + rowOf(e), j0 + columnOf(n, e), part.length)) s[n][e] = -INFINITY;
+        awaitCopies();
+        __syncthreads(); // keys are there, and all are done with values
+        values.template fill<THREADS>(in.v, part.start + j0, g, end - j0);
+        if (any) {
+            products(s, queries, keys);
+            score(s, p);
+            if (!allSee(p, first, 16, j0, KEYS, part.length)) {
+                EACH_RESULT(N, n, e) {
+                    if (!permitted(p, first + rowOf(e), j0 + columnOf(n, e), part.length)) s[n][e] = -INFINITY;
+                }
             }
+            soften(s, peak, total, sums);
         }
-        soften(s, peak, total, sums);
-        F::accumulate(sums, s, values);
+        awaitCopies();
+        __syncthreads(); // values are there, and all are done with keys
+        if (j0 + KEYS < end) keys.template fill<THREADS>(in.k, part.start + j0 + KEYS, g, end - j0 - KEYS);
+        if (any) F::accumulate(sums, s, values);
     }
     float sum[2] = {quadSum(total[0]), quadSum(total[1])}, factor[2] = {1 / sum[0], 1 / sum[1]};
     writeRows<F, D>(z, part.start + first, h, part.length - first, sums, factor);
@@ -1190,7 +1263,7 @@ __device__ inline void fusedForward(const View &q, const View &k, const View &v,
 template <int D>
 __device__ inline float quadDot(const float *a, const float *b) {
     float sum = 0;
-#pragma unroll
+#pragma unroll 2
     for (int d = 4 * laneColumn(); d < D; d += 16) {
         float4 x = *(const float4 *) (a + d), y = *(const float4 *) (b + d);
         sum += x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
@@ -1200,117 +1273,164 @@ __device__ inline float quadDot(const float *a, const float *b) {
 
 // attention: z[t] = sum_j A[t,j] v[j]. Writes dq and, for fusedVjpKey, delta[t] = sum_j A[t,j] dA[t,j] = dz[t] z[t].
 template <class F, int D>
-__device__ inline void fusedVjpQuery(const View &dz, const View &q, const View &k, const View &v, const View &lse,
-                                     const Attention &p, const int *parts, const View &z, const View &dq, const View &delta) {
+__device__ inline void fusedVjpQuery(const uint4 *cotangents, const uint4 *operands, const View &lse, const Attention &p,
+                                     const int *parts, const View &dz, const View &z, const View &dq, const View &delta) {
     constexpr int OWNED = Fused<F, D>::OWNED, KEYS = Fused<F, D>::PASSING, THREADS = 2 * OWNED, N = KEYS / 8;
-    __shared__ Staged<F, D, OWNED> queries, cotangents;
-    __shared__ Staged<F, D, KEYS> keys, values;
+    __shared__ Staged<F, D, Fused<F, D>::HOLDS ? 1 : OWNED> own;
+    __shared__ Staged<F, D, KEYS> keys[2], values[2];
     Part part = partOf(parts, blockIdx.y);
+    Operands<F, D> in(operands, p);
     int h = blockIdx.x, g = h / (p.heads / p.groups), first = part.first + threadIdx.x / 32 * 16;
-    int end = min(part.first + OWNED, part.length);
-    float perCap = scorePerCap(p);
-    for (int kk = blockIdx.z; kk < p.cotangents; kk += gridDim.z) {
-        long long start = part.start, dStart = (long long) kk * p.rows + part.start;
-        float sums[D / 8][4] = {}, known[2] = {}, mean[2] = {};
+    int end = min(part.first + OWNED, part.length), begin = firstKey(p, part.first);
+    auto queries = ownedRows<THREADS>(own, in.q, part.start + part.first, h, part.length - part.first);
+    int start = part.start, dStart = blockIdx.z * p.rows + start;
+    keys[0].template fill<THREADS>(in.k, start + begin, g, end - begin);
+    values[0].template fill<THREADS>(in.v, start + begin, g, end - begin);
+    HeldRows<F, D> dQueries({cotangents, p.heads}, dStart + first, h, part.length - first);
+    float sums[D / 8][4] = {}, known[2] = {}, mean[2] = {};
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int t = first + laneRow() + 8 * half;
-            bool is = t < part.length;
-            int any = is ? t : part.length - 1; // all lanes take part in the sum
-            mean[half] = quadDot<D>(row(dz, dStart + any, h), row(z, start + any, h));
-            known[half] = row(lse, start + any)[h] * LOG2_E;
-            if (is && laneColumn() == 0) row(delta, dStart + t)[h] = mean[half];
-        }
-        __syncthreads();
-        queries.template fill<THREADS>(q, start + part.first, h, end - part.first);
-        cotangents.template fill<THREADS>(dz, dStart + part.first, h, end - part.first);
-        for (int j0 = firstKey(p, part.first); j0 < end; j0 += KEYS) {
-            __syncthreads();
-            keys.template fill<THREADS>(k, start + j0, g, end - j0);
-            values.template fill<THREADS>(v, start + j0, g, end - j0);
-            __syncthreads();
-            if (!anySees(p, first, 16, j0, KEYS, part.length)) continue;
-            float s[N][4], dA[N][4];
-            products(s, StagedRows<F, D, OWNED>{queries}, keys);
-            products(dA, StagedRows<F, D, OWNED>{cotangents}, values);
-            score(s, p);
-            bool all = allSee(p, first, 16, j0, KEYS, part.length);
-            EACH_RESULT(N, n, e) {
-                bool sees = all || permitted(p, first + rowOf(e), j0 + columnOf(n, e), part.length);
-                float a = sees ? fastExp2(s[n][e] - known[e / 2]) : 0;
-                s[n][e] = a * (dA[n][e] - mean[e / 2]) * slope(s[n][e], perCap);
-            }
-            F::accumulate(sums, s, keys);
-        }
-        writeRows<F, D>(dq, dStart + first, h, part.length - first, sums, {p.scale, p.scale});
+    for (int half = 0; half < 2; half++) {
+        int t = first + laneRow() + 8 * half;
+        bool is = t < part.length;
+        int any = is ? t : part.length - 1; // all lanes take part in the sum
+        mean[half] = quadDot<D>(row(dz, dStart + any, h), row(z, start + any, h));
+        known[half] = row(lse, start + any)[h] * LOG2_E;
+        if (is && laneColumn() == 0) row(delta, dStart + t)[h] = mean[half];
     }
+    for (int j0 = begin, now = 0; j0 < end; j0 += KEYS, now ^= 1) {
+        awaitCopies();
+        __syncthreads(); // this tile is there, and all are done with the one before
+        if (j0 + KEYS < end) {
+            keys[now ^ 1].template fill<THREADS>(in.k, start + j0 + KEYS, g, end - j0 - KEYS);
+            values[now ^ 1].template fill<THREADS>(in.v, start + j0 + KEYS, g, end - j0 - KEYS);
+        }
+        if (!anySees(p, first, 16, j0, KEYS, part.length)) continue;
+        float s[N][4], dA[N][4];
+        products(s, queries, keys[now]);
+        products(dA, dQueries, values[now]);
+        score(s, p);
+        bool all = allSee(p, first, 16, j0, KEYS, part.length);
+        EACH_RESULT(N, n, e) {
+            bool sees = all || permitted(p, first + rowOf(e), j0 + columnOf(n, e), part.length);
+            float a = sees ? fastExp2(s[n][e] - known[e / 2]) : 0;
+            s[n][e] = a * (dA[n][e] - mean[e / 2]) * (p.cap > 0 ? slope(p, s[n][e]) : 1);
+        }
+        F::accumulate(sums, s, keys[now]);
+    }
+    writeRows<F, D>(dq, dStart + first, h, part.length - first, sums, {p.scale, p.scale});
 }
+
+// A value for each column of a warp's results, of which each lane keeps some.
+template <int N>
+struct Columns {
+    float kept[(N + 3) / 4];
+
+    // Values of head h from row first on, zeros from `count` on.
+    __device__ inline Columns(const View &v, long long first, int h, int count) {
+#pragma unroll
+        for (int i = 0; i < (N + 3) / 4; i++) {
+            int t = 32 * i + threadIdx.x % 32;
+            kept[i] = t < count ? row(v, first + t)[h] : 0;
+        }
+    }
+
+    // That of results (n, e) and (n, e + 2); all lanes have to ask.
+    __device__ inline float at(int n, int e) const {
+        return __shfl_sync(0xffffffffu, kept[n / 4], columnOf(n, e) % 32);
+    }
+};
 
 // attention: z[t] = sum_j A[t,j] v[j]. Writes dv and, if not frozen, dk, summed over the heads of the group; the parts with most
 // queries are last.
 template <class F, int D, bool FROZEN_PATTERN> // then delta and dk are not touched
-__device__ inline void fusedVjpKey(const View &dz, const View &q, const View &k, const View &v, const View &lse,
-                                   const Attention &p, const int *parts, const View &delta, const View &dk, const View &dv) {
+__device__ inline void fusedVjpKey(const uint4 *cotangents, const uint4 *operands, const View &lse, const Attention &p,
+                                   const int *parts, const View &delta, const View &dk, const View &dv) {
     constexpr int OWNED = Fused<F, D>::OWNED, QUERIES = Fused<F, D>::PASSING, THREADS = 2 * OWNED, N = QUERIES / 8;
     __shared__ Staged<F, D, OWNED> keys, values;
-    __shared__ Staged<F, D, QUERIES> queries, cotangents;
+    __shared__ Staged<F, D, QUERIES> queries, dQueries;
     Part part = partOf(parts, gridDim.y - 1 - blockIdx.y);
+    Operands<F, D> in(operands, p);
+    Chunks<F, D> dz = {cotangents, p.heads};
     int g = blockIdx.x, perGroup = p.heads / p.groups, first = part.first + threadIdx.x / 32 * 16;
+    int start = part.start, dStart = blockIdx.z * p.rows + start;
     int lastKey = min(part.first + OWNED, part.length) - 1;
     int end = p.window >= part.length - lastKey ? part.length : lastKey + p.window;
-    float perCap = scorePerCap(p);
-    keys.template fill<THREADS>(k, part.start + part.first, g, part.length - part.first);
-    if (!FROZEN_PATTERN) values.template fill<THREADS>(v, part.start + part.first, g, part.length - part.first);
-    for (int kk = blockIdx.z; kk < p.cotangents; kk += gridDim.z) {
-        long long start = part.start, dStart = (long long) kk * p.rows + part.start;
-        float sumsK[D / 8][4] = {}, sumsV[D / 8][4] = {};
-        for (int h = g * perGroup; h < (g + 1) * perGroup; h++) {
-            for (int t0 = part.first; t0 < end; t0 += QUERIES) {
-                __syncthreads();
-                queries.template fill<THREADS>(q, start + t0, h, end - t0);
-                cotangents.template fill<THREADS>(dz, dStart + t0, h, end - t0);
-                __syncthreads();
-                if (!anySees(p, t0, QUERIES, first, 16, end)) continue;
-                float s[N][4], dA[N][4];
+    keys.template fill<THREADS>(in.k, start + part.first, g, part.length - part.first);
+    if (!FROZEN_PATTERN) values.template fill<THREADS>(in.v, start + part.first, g, part.length - part.first);
+    float sumsK[D / 8][4] = {}, sumsV[D / 8][4] = {};
+    for (int h = g * perGroup; h < (g + 1) * perGroup; h++) {
+        queries.template fill<THREADS>(in.q, start + part.first, h, end - part.first);
+        dQueries.template fill<THREADS>(dz, dStart + part.first, h, end - part.first);
+        for (int t0 = part.first; t0 < end; t0 += QUERIES) {
+            bool any = anySees(p, t0, QUERIES, first, 16, end);
+            float s[N][4], dA[N][4];
+            awaitCopies();
+            __syncthreads(); // the tile is there
+            if (any) {
+                Columns<N> known(lse, start + t0, h, end - t0);
                 products(s, StagedRows<F, D, OWNED>{keys}, queries);
-                if (!FROZEN_PATTERN) products(dA, StagedRows<F, D, OWNED>{values}, cotangents);
                 score(s, p);
                 bool all = allSee(p, t0, QUERIES, first, 16, end);
-                EACH_RESULT(N, n, e) {
-                    int t = t0 + columnOf(n, e);
-                    bool sees = all || permitted(p, t, first + rowOf(e), end);
-                    float a = sees ? fastExp2(s[n][e] - row(lse, start + t)[h] * LOG2_E) : 0;
-                    if (!FROZEN_PATTERN) {
-                        float mean = sees ? row(delta, dStart + t)[h] : 0;
-                        dA[n][e] = a * (dA[n][e] - mean) * slope(s[n][e], perCap);
+#pragma unroll
+                for (int n = 0; n < N; n++) {
+                    float total[2] = {known.at(n, 0) * LOG2_E, known.at(n, 1) * LOG2_E};
+#pragma unroll
+                    for (int e = 0; e < 4; e++) {
+                        bool sees = all || permitted(p, t0 + columnOf(n, e), first + rowOf(e), end);
+                        s[n][e] = sees ? fastExp2(s[n][e] - total[e % 2]) : 0;
                     }
-                    s[n][e] = a;
                 }
-                F::accumulate(sumsV, s, cotangents);
-                if (!FROZEN_PATTERN) F::accumulate(sumsK, dA, queries);
+                F::accumulate(sumsV, s, dQueries);
+                if constexpr (!FROZEN_PATTERN) {
+                    products(dA, StagedRows<F, D, OWNED>{values}, dQueries);
+                    Columns<N> means(delta, dStart + t0, h, end - t0);
+#pragma unroll
+                    for (int n = 0; n < N; n++) {
+                        float total[2] = {known.at(n, 0) * LOG2_E, known.at(n, 1) * LOG2_E};
+                        float mean[2] = {means.at(n, 0), means.at(n, 1)};
+#pragma unroll
+                        for (int e = 0; e < 4; e++) {
+                            dA[n][e] = s[n][e] * (dA[n][e] - mean[e % 2]);
+                            if (p.cap > 0 && s[n][e] > 0) dA[n][e] *= slope(p, total[e % 2] + log2f(s[n][e]));
+                        }
+                    }
+                }
             }
+            __syncthreads(); // all are done with dQueries
+            if (t0 + QUERIES < end) dQueries.template fill<THREADS>(dz, dStart + t0 + QUERIES, h, end - t0 - QUERIES);
+            if (any && !FROZEN_PATTERN) F::accumulate(sumsK, dA, queries);
+            __syncthreads(); // and with queries
+            if (t0 + QUERIES < end) queries.template fill<THREADS>(in.q, start + t0 + QUERIES, h, end - t0 - QUERIES);
         }
-        writeRows<F, D>(dv, dStart + first, g, part.length - first, sumsV, {1, 1});
-        if (!FROZEN_PATTERN) writeRows<F, D>(dk, dStart + first, g, part.length - first, sumsK, {p.scale, p.scale});
     }
+    writeRows<F, D>(dv, dStart + first, g, part.length - first, sumsV, {1, 1});
+    if (!FROZEN_PATTERN) writeRows<F, D>(dk, dStart + first, g, part.length - first, sumsK, {p.scale, p.scale});
 }
 
 #define FUSED_ATTENTION(F, D)                                                                                              \
+    extern "C" __global__ void fusedOperands##F##x##D(View q, View k, View v, Attention p, uint4 *to) {                    \
+        roundOperands<F, D>(q, k, v, p, to);                                                                               \
+    }                                                                                                                      \
+    extern "C" __global__ void fusedCotangents##F##x##D(View dz, Attention p, uint4 *to) {                                 \
+        roundRows<F, D>(dz, p.rows * p.cotangents, p.heads, to);                                                           \
+    }                                                                                                                      \
     extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::QUERIES, 2) fusedForward##F##x##D(                       \
-            View q, View k, View v, Attention p, const int *parts, View z, View lse, int saves) {                          \
-        fusedForward<F, D>(q, k, v, p, parts, z, lse, saves);                                                              \
+            const uint4 *operands, Attention p, const int *parts, View z, View lse, int saves) {                           \
+        fusedForward<F, D>(operands, p, parts, z, lse, saves);                                                             \
     }                                                                                                                      \
-    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpQuery##F##x##D(                         \
-            View dz, View q, View k, View v, View lse, Attention p, const int *parts, View z, View dq, View delta) {       \
-        fusedVjpQuery<F, D>(dz, q, k, v, lse, p, parts, z, dq, delta);                                                     \
+    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpQuery##F##x##D(                        \
+            const uint4 *cotangents, const uint4 *operands, View lse, Attention p, const int *parts, View dz, View z,      \
+            View dq, View delta) {                                                                                         \
+        fusedVjpQuery<F, D>(cotangents, operands, lse, p, parts, dz, z, dq, delta);                                        \
     }                                                                                                                      \
-    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpKey##F##x##D(                           \
-            View dz, View q, View k, View v, View lse, Attention p, const int *parts, View delta, View dk, View dv) {      \
-        fusedVjpKey<F, D, false>(dz, q, k, v, lse, p, parts, delta, dk, dv);                                               \
+    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpKey##F##x##D(                          \
+            const uint4 *cotangents, const uint4 *operands, View lse, Attention p, const int *parts, View delta, View dk,  \
+            View dv) {                                                                                                     \
+        fusedVjpKey<F, D, false>(cotangents, operands, lse, p, parts, delta, dk, dv);                                      \
     }                                                                                                                      \
-    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpFrozen##F##x##D(                        \
-            View dz, View q, View k, View v, View lse, Attention p, const int *parts, View dv) {                           \
-        fusedVjpKey<F, D, true>(dz, q, k, v, lse, p, parts, dv, dv, dv);                                                   \
+    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpFrozen##F##x##D(                       \
+            const uint4 *cotangents, const uint4 *operands, View lse, Attention p, const int *parts, View dv) {            \
+        fusedVjpKey<F, D, true>(cotangents, operands, lse, p, parts, dv, dv, dv);                                          \
     }
 
 FUSED_ATTENTION(Bf16, 64)

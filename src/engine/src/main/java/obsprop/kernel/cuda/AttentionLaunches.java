@@ -1,6 +1,5 @@
 package obsprop.kernel.cuda;
 
-import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaFunction.Grid;
@@ -84,16 +83,16 @@ final class AttentionLaunches implements AutoCloseable {
         Grid keys = new Grid(blocks, in.k().size(1), Math.min(cotangents, MAX_GRID), THREADS);
         switch (rule) {
             case FROZEN -> {
-                saved(launcher, dz, in, spec, cotangents, parts.upload(table));
+                saved(dz, in, spec, cotangents, table);
                 launcher.view(out.dv());
                 launcher.launch("attentionVjpFrozen", keys);
             }
             case EXACT -> {
                 Tensor delta = deltas.take(DType.F32, dz.size(0), dz.size(1));
-                saved(launcher, dz, in, spec, cotangents, parts.upload(table));
+                saved(dz, in, spec, cotangents, table);
                 launcher.view(out.dq()).view(delta);
                 launcher.launch("attentionVjpQuery", new Grid(blocks, dz.size(1), keys.z(), THREADS));
-                saved(launcher, dz, in, spec, cotangents, parts.upload(table));
+                saved(dz, in, spec, cotangents, table);
                 launcher.view(delta).view(out.dk()).view(out.dv());
                 launcher.launch("attentionVjpKey", keys);
             }
@@ -125,12 +124,11 @@ final class AttentionLaunches implements AutoCloseable {
     }
 
     /** The arguments that all VJPs begin with. */
-    static void saved(
-            Launcher launcher, Tensor dz, AttentionInputs in, AttentionSpec spec, int cotangents, MemorySegment parts) {
+    private void saved(Tensor dz, AttentionInputs in, AttentionSpec spec, int cotangents, int[] table) {
         launcher.begin();
         launcher.view(dz).view(in.q()).view(in.k()).view(in.v()).view(in.lse());
         attention(launcher, in, spec, cotangents);
-        launcher.arguments().add(parts);
+        launcher.arguments().add(parts.upload(table));
     }
 
     /** {@code struct Attention}. */

@@ -1,5 +1,6 @@
 package obsprop.kernel.cuda;
 
+import java.lang.foreign.MemorySegment;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import obsprop.cuda.CudaDevice;
@@ -14,8 +15,8 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
- * Attention on tensor cores, scores never leaving the registers: one kernel forward, three back; see {@code kernels.cu}. Operands
- * are rounded to TF32 or bfloat16, the pattern and its cotangent too when they are multiplied; sums are fp32.
+ * Attention on tensor cores, scores never leaving the registers; see {@code kernels.cu}. Operands are rounded to TF32 or bfloat16 in
+ * a pass of their own, the pattern and its cotangent when they are multiplied; sums are fp32.
  */
 final class FusedAttention implements AutoCloseable {
     /** {@code mma.sync} of bfloat16 and TF32. */
@@ -31,6 +32,12 @@ final class FusedAttention implements AutoCloseable {
     private static final int MAX_OWNED = 64;
     private static final int THREADS_PER_ROW = 2;
     private static final int MAX_GRID = 65535;
+    /** Threads of the pass that rounds, each to {@code CHUNK} bytes. */
+    private static final int ROUNDING_THREADS = 256;
+
+    private static final int CHUNK = 16;
+    /** Elements of cotangents that are rounded at once. */
+    private static final long COTANGENTS = 1L << 25;
 
     private final Launcher launcher;
     private final CudaPrecision precision;
@@ -39,6 +46,8 @@ final class FusedAttention implements AutoCloseable {
     private final IntTable forwardParts;
 
     private final IntTable vjpParts;
+    private final Scratch operands;
+    private final Scratch cotangents;
     private final Scratch outputs;
     private final Scratch deltas;
 
@@ -48,6 +57,8 @@ final class FusedAttention implements AutoCloseable {
         available = precision != CudaPrecision.FP32 && device.description().computeCapability() >= CAPABILITY;
         forwardParts = new IntTable(device);
         vjpParts = new IntTable(device);
+        operands = new Scratch(device);
+        cotangents = new Scratch(device);
         outputs = new Scratch(device);
         deltas = new Scratch(device);
     }
@@ -71,14 +82,14 @@ final class FusedAttention implements AutoCloseable {
     }
 
     void forward(AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z) {
-        forward(in, spec, segments, z, 1);
+        forward(operands(in, spec), in, spec, segments, z, 1);
     }
 
     /** @param saves whether lse is written, 1 or 0 */
-    private void forward(AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z, int saves) {
+    private void forward(
+            MemorySegment rounded, AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z, int saves) {
         int[] parts = parts(segments, QUERIES);
-        launcher.begin();
-        launcher.view(in.q()).view(in.k()).view(in.v());
+        launcher.begin().add(rounded);
         AttentionLaunches.attention(launcher, in, spec, 1);
         launcher.arguments().add(forwardParts.upload(parts));
         launcher.view(z).view(in.lse()).arguments().add(saves);
@@ -87,43 +98,119 @@ final class FusedAttention implements AutoCloseable {
 
     void vjp(Tensor dz, AttentionInputs in, AttentionSpec spec, Segments segments, AttentionRule rule,
             AttentionCotangents out) {
-        int cotangents = dz.size(0) / segments.rows();
-        int owned = owned(in.q().size(2));
-        int[] parts = parts(segments, owned);
-        switch (rule) {
-            case FROZEN -> {
-                saved(dz, in, spec, cotangents, parts);
-                launcher.view(out.dv());
-                launch("fusedVjpFrozen", in.k(), parts, cotangents, owned);
-            }
-            case EXACT -> {
-                Tensor z = outputs.take(DType.F32, in.q().shape());
-                Tensor delta = deltas.take(DType.F32, dz.size(0), dz.size(1));
-                forward(in, spec, segments, z, 0); // the inputs do not hold z, and one costs less than a pass for each cotangent
-                saved(dz, in, spec, cotangents, parts);
-                launcher.view(z).view(out.dq()).view(delta);
-                launch("fusedVjpQuery", in.q(), parts, cotangents, owned);
-                saved(dz, in, spec, cotangents, parts);
-                launcher.view(delta).view(out.dk()).view(out.dv());
-                launch("fusedVjpKey", in.k(), parts, cotangents, owned);
+        int rows = segments.rows();
+        int all = dz.size(0) / rows;
+        int atOnce = Math.clamp(COTANGENTS / in.q().elements(), 1, Math.min(all, MAX_GRID));
+        var pass = new VjpPass(in, spec, parts(segments, owned(in.q().size(2))), operands(in, spec));
+        Tensor z = outputs.take(DType.F32, in.q().shape());
+        if (rule == AttentionRule.EXACT) {
+            forward(pass.rounded, in, spec, segments, z, 0); // the inputs do not hold it
+        }
+        for (int first = 0; first < all; first += atOnce) {
+            int from = first * rows;
+            int to = Math.min(first + atOnce, all) * rows;
+            Tensor d = dz.slice(0, from, to);
+            Tensor dv = out.dv().slice(0, from, to);
+            switch (rule) {
+                case FROZEN -> pass.frozen(d, dv);
+                case EXACT -> pass.exact(d, z, new AttentionCotangents(
+                        out.dq().slice(0, from, to), out.dk().slice(0, from, to), dv));
             }
         }
     }
 
-    /** The arguments that all VJPs begin with. */
-    private void saved(Tensor dz, AttentionInputs in, AttentionSpec spec, int cotangents, int[] parts) {
-        AttentionLaunches.saved(launcher, dz, in, spec, cotangents, vjpParts.upload(parts));
+    /** The VJP of some cotangents. */
+    private final class VjpPass {
+        private final AttentionInputs in;
+        private final AttentionSpec spec;
+        private final int[] parts;
+        private final MemorySegment rounded;
+
+        /** @param rounded {@link #operands} */
+        VjpPass(AttentionInputs in, AttentionSpec spec, int[] parts, MemorySegment rounded) {
+            this.in = in;
+            this.spec = spec;
+            this.parts = parts;
+            this.rounded = rounded;
+        }
+
+        void frozen(Tensor dz, Tensor dv) {
+            begin(cotangents(dz), dz);
+            launcher.view(dv);
+            launch("fusedVjpFrozen", in.k(), dz);
+        }
+
+        void exact(Tensor dz, Tensor z, AttentionCotangents out) {
+            Tensor delta = deltas.take(DType.F32, dz.size(0), dz.size(1));
+            MemorySegment roundedDz = cotangents(dz);
+            begin(roundedDz, dz);
+            launcher.view(dz).view(z).view(out.dq()).view(delta);
+            launch("fusedVjpQuery", in.q(), dz);
+            begin(roundedDz, dz);
+            launcher.view(delta).view(out.dk()).view(out.dv());
+            launch("fusedVjpKey", in.k(), dz);
+        }
+
+        private MemorySegment cotangents(Tensor dz) {
+            MemorySegment to = cotangents.bytes(dz.elements() * bytes());
+            launcher.begin();
+            launcher.view(dz);
+            AttentionLaunches.attention(launcher, in, spec, count(dz));
+            launcher.arguments().add(to);
+            round("fusedCotangents", dz, 1);
+            return to;
+        }
+
+        /** The arguments that all VJPs begin with. */
+        private void begin(MemorySegment roundedDz, Tensor dz) {
+            launcher.begin().add(roundedDz).add(rounded);
+            launcher.view(in.lse());
+            AttentionLaunches.attention(launcher, in, spec, count(dz));
+            launcher.arguments().add(vjpParts.upload(parts));
+        }
+
+        private void launch(String kernel, Tensor x, Tensor dz) {
+            FusedAttention.this.launch(kernel, x, parts, count(dz), owned(x.size(2)));
+        }
+
+        private int count(Tensor dz) {
+            return dz.size(0) / in.q().size(0);
+        }
+    }
+
+    /** q, k and v, rounded. */
+    private MemorySegment operands(AttentionInputs in, AttentionSpec spec) {
+        MemorySegment to = operands.bytes((in.q().elements() + in.k().elements() + in.v().elements()) * bytes());
+        launcher.begin();
+        launcher.view(in.q()).view(in.k()).view(in.v());
+        AttentionLaunches.attention(launcher, in, spec, 1);
+        launcher.arguments().add(to);
+        round("fusedOperands", in.q(), 3);
+        return to;
+    }
+
+    /** Rounds as many tensors, the first and largest of which is x. */
+    private void round(String kernel, Tensor x, int tensors) {
+        long blocks = (x.elements() * bytes() / CHUNK + ROUNDING_THREADS - 1) / ROUNDING_THREADS;
+        launcher.launch(name(kernel, x), new Grid((int) Math.min(blocks, MAX_GRID), tensors, 1, ROUNDING_THREADS));
     }
 
     /** A block for each head of x, each part and each cotangent, whose warps own 16 rows each. */
-    private void launch(String kernel, Tensor x, int[] parts, int cotangents, int rows) {
-        String name = kernel + (precision == CudaPrecision.BF16 ? "Bf16x" : "Tf32x") + x.size(2);
-        launcher.launch(name, new Grid(x.size(1), parts.length / 3, Math.min(cotangents, MAX_GRID), THREADS_PER_ROW * rows));
+    private void launch(String kernel, Tensor x, int[] parts, int count, int rows) {
+        launcher.launch(name(kernel, x), new Grid(x.size(1), parts.length / 3, count, THREADS_PER_ROW * rows));
+    }
+
+    private String name(String kernel, Tensor x) {
+        return kernel + (precision == CudaPrecision.BF16 ? "Bf16x" : "Tf32x") + x.size(2);
+    }
+
+    /** Of a rounded element. */
+    private long bytes() {
+        return (precision == CudaPrecision.BF16 ? DType.BF16 : DType.F32).bytes();
     }
 
     private int owned(int width) {
-        int bytes = width * (precision == CudaPrecision.BF16 ? DType.BF16 : DType.F32).bytes();
-        return Math.min(MAX_OWNED, OWNED_BYTES / bytes);
+        return Math.min(MAX_OWNED, (int) (OWNED_BYTES / (width * bytes())));
     }
 
     /**
@@ -146,6 +233,8 @@ final class FusedAttention implements AutoCloseable {
     public void close() {
         forwardParts.close();
         vjpParts.close();
+        operands.close();
+        cotangents.close();
         outputs.close();
         deltas.close();
     }

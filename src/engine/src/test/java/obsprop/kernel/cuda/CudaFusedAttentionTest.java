@@ -25,6 +25,7 @@ import obsprop.tensor.Tensor;
 import obsprop.testing.Measured;
 import obsprop.testing.Tensors;
 import obsprop.testing.Tolerance;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -35,6 +36,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 class CudaFusedAttentionTest {
     /** Steps of the operands that bfloat16 holds: 8 bits. */
     private static final double STEP = 1.0 / 64;
+    /** Where rows begin in their buffers. */
+    private static final int ALIGNED = 4;
 
     /** A ragged batch, H heads in G groups of width D, the magnitude of queries and keys, and K. */
     record Shape(int heads, int groups, int width, AttentionSpec spec, double magnitude, int cotangents, int... lengths) {
@@ -65,7 +68,11 @@ class CudaFusedAttentionTest {
     record Case(CudaPrecision precision, Shape shape) {
         /** Unit roundoff of the operands. */
         double roundoff() {
-            return precision == CudaPrecision.BF16 ? Tolerance.roundoff(DType.BF16) : 0x1p-11;
+            return switch (precision) {
+                case FP32 -> Tolerance.roundoff(DType.F32);
+                case TF32 -> 0x1p-11;
+                case BF16 -> Tolerance.roundoff(DType.BF16);
+            };
         }
 
         /** What fp32 adds where all else is exact. */
@@ -109,7 +116,7 @@ class CudaFusedAttentionTest {
 
     /** The operands of attention and its VJP for one shape, and both sides' results. */
     private static final class Bed implements AutoCloseable {
-        private static final int MARGIN = 4;
+        private static final int MARGIN = 8;
         private final CudaUnderTest cuda;
         private final Kernels oracle = ScalarKernels.float64();
         private final Arena arena = Arena.ofShared();
@@ -235,6 +242,17 @@ class CudaFusedAttentionTest {
             cuda.close();
         }
 
+        /** That dq and dk are as they were allocated. */
+        void assertUntouched() {
+            for (Operand operand : List.of(dq, dk)) {
+                assertTrue(Arrays.stream(fetch(operand)).allMatch(Double::isNaN), "written under FROZEN");
+            }
+        }
+
+        double largestError(Operand operand) {
+            return Tensors.largestDifference(operand.exact, Tensors.of(arena, fetch(operand), operand.exact.shape()));
+        }
+
         void check(Measured measured, String what, Operand operand, DoubleUnaryOperator tolerance, double[] terms) {
             double[] actual = fetch(operand);
             double[] expected = operand.exact.toDoubles();
@@ -262,32 +280,113 @@ class CudaFusedAttentionTest {
 
     @ParameterizedTest
     @MethodSource("cases")
-    void ofOperandsThatAreExact(Case c) {
+    void operandsThatAreExact(Case c) {
+        verify(c, STEP, ALIGNED, true);
+    }
+
+    /** Rounding q and k moves scores by 2 u, of v and dz by u; both lead to terms of all results. */
+    @ParameterizedTest
+    @MethodSource("precisions")
+    void operandsThatAreRounded(CudaPrecision precision) {
+        for (int width : new int[] {64, 128}) {
+            Case c = new Case(precision, new Shape(2, 1, width, plain(width), 1, 2, 100));
+            double largest = verify(c, 0, ALIGNED, true);
+            assertTrue(largest > c.roundoff() / 8, precision + " is more exact than it can be: " + largest);
+        }
+    }
+
+    /** What the kernels do not serve goes the way it went before. */
+    @Test
+    void everythingElse() {
+        Shape served = new Shape(2, 1, 64, plain(64), 2, 2, 64);
+        verify(new Case(CudaPrecision.FP32, served), STEP, ALIGNED, false);
+        verify(new Case(CudaPrecision.TF32, served), STEP, ALIGNED + 1, false);
+        verify(new Case(CudaPrecision.BF16, served), STEP, ALIGNED + 2, false);
+        verify(new Case(CudaPrecision.TF32, new Shape(2, 1, 32, plain(32), 2, 1, 64)), STEP, ALIGNED, false);
+        verify(new Case(CudaPrecision.BF16, new Shape(2, 2, 64, plain(64), 2, 1, 64, 63)), STEP, ALIGNED, false);
+    }
+
+    /** Checks all results; returns the largest error of z. */
+    private static double verify(Case c, double step, int offset, boolean fused) {
         try (Measured z = new Measured("z " + c.precision + " " + c.shape.width);
                 Measured lse = new Measured("lse");
                 Measured dv = new Measured("dv");
                 Measured scores = new Measured("dq, dk");
-                Bed bed = new Bed(c.precision, c.shape, STEP, 4)) {
-            assertFused(true, () -> {
+                Bed bed = new Bed(c.precision, c.shape, step, offset)) {
+            assertFused(fused, () -> {
                 bed.forward();
                 bed.fetch(bed.z);
             });
             double u = c.roundoff();
-            bed.check(z, "z", bed.z, x -> u * x + c.single(1), bed.termsOfZ());
-            bed.check(lse, "lse", bed.lse, x -> c.single(1) * x, ones(bed.lse));
-            for (AttentionRule rule : AttentionRule.values()) {
-                assertFused(true, () -> {
+            double moved = step == 0 ? 2 * u * c.shape.scores() : 0;
+            double inputs = step == 0 ? u + 2 * moved : 0;
+            bed.check(z, "z", bed.z, x -> (u + inputs) * x + c.single(1), bed.termsOfZ());
+            bed.check(lse, "lse", bed.lse, x -> (moved + c.single(1)) * x, ones(bed.lse));
+            for (AttentionRule rule : List.of(AttentionRule.FROZEN, AttentionRule.EXACT)) {
+                assertFused(fused, () -> {
                     bed.vjp(rule);
                     bed.fetch(bed.dv);
                 });
-                bed.check(dv, "dv", bed.dv, x -> u * x + c.single(c.shape.heads), bed.termsOfDv(Math::abs));
+                bed.check(dv, "dv", bed.dv, x -> (u + inputs) * x + c.single(c.shape.heads), bed.termsOfDv(Math::abs));
                 if (rule == AttentionRule.EXACT) {
                     // Of dA, at most dot(), and its mean, both of which rounding the pattern moves by u dot() at most.
                     double each = 3 * Math.abs(c.shape.spec.scale()) * c.shape.magnitude * c.shape.dot();
-                    bed.check(scores, "dq", bed.dq, x -> (u + c.single(1)) * each * x, ones(bed.dq));
-                    bed.check(scores, "dk", bed.dk, x -> (u + c.single(1)) * each * x + Float.MIN_NORMAL, bed.termsOfDv(x -> 1));
+                    double one = (u + inputs + c.single(1)) * each;
+                    bed.check(scores, "dq", bed.dq, x -> one * x, ones(bed.dq));
+                    bed.check(scores, "dk", bed.dk, x -> one * x + Float.MIN_NORMAL, bed.termsOfDv(x -> 1));
+                } else {
+                    bed.assertUntouched();
                 }
             }
+            return bed.largestError(bed.z);
         }
+    }
+
+    static List<CudaPrecision> precisions() {
+        return List.of(CudaPrecision.TF32, CudaPrecision.BF16);
+    }
+
+    /** Nothing depends on what else is computed, or on when. */
+    @ParameterizedTest
+    @MethodSource("precisions")
+    void cotangentsOneByOne(CudaPrecision precision) {
+        Shape shape = new Shape(4, 2, 64, plain(64), 2, 3, 80, 70);
+        try (Bed bed = new Bed(precision, shape, 0, ALIGNED)) {
+            bed.forward();
+            List<Operand> outputs = List.of(bed.dq, bed.dk, bed.dv);
+            bed.tested(AttentionRule.EXACT, 0, 3 * shape.rows());
+            List<double[]> atOnce = outputs.stream().map(bed::fetch).toList();
+            for (int i = 2; i >= 0; i--) {
+                bed.tested(AttentionRule.EXACT, i * shape.rows(), (i + 1) * shape.rows());
+            }
+            for (int i = 0; i < outputs.size(); i++) {
+                assertArrayEquals(atOnce.get(i), bed.fetch(outputs.get(i)));
+            }
+            bed.tested(AttentionRule.FROZEN, 0, 3 * shape.rows());
+            assertArrayEquals(atOnce.get(2), bed.fetch(bed.dv));
+        }
+    }
+
+    /** {@code <dz, J v> = <J^T dz, v>}: z is linear in v. */
+    @ParameterizedTest
+    @MethodSource("precisions")
+    void adjoint(CudaPrecision precision) {
+        Case c = new Case(precision, new Shape(2, 1, 128, plain(128), 2, 1, 130));
+        try (Bed bed = new Bed(precision, c.shape, STEP, ALIGNED)) {
+            bed.forward();
+            bed.vjp(AttentionRule.FROZEN);
+            double[] left = products(bed.dz.exact.toDoubles(), bed.fetch(bed.z));
+            double[] right = products(bed.v.exact.toDoubles(), bed.fetch(bed.dv));
+            double difference = Math.abs(Arrays.stream(left).sum() - Arrays.stream(right).sum());
+            // Every product is off by u at most, in either direction.
+            double spread = Math.sqrt(Arrays.stream(products(left, left)).sum() + Arrays.stream(products(right, right)).sum());
+            assertTrue(difference <= 4 * c.roundoff() * spread, difference + " apart, spread " + spread);
+        }
+    }
+
+    private static double[] products(double[] a, double[] b) {
+        double[] products = new double[a.length];
+        Arrays.setAll(products, i -> a[i] * b[i]);
+        return products;
     }
 }
