@@ -20,10 +20,10 @@ void emulatedWarpBarrier();
 float emulatedShuffleXor(float value, int laneMask);
 float emulatedShuffle(float value, int lane);
 
-// Shows some words of this lane to its warp, and waits until all lanes have shown theirs: which slot they lie in, where
-// emulatedShown finds them until the next exchange but one.
-unsigned emulatedShow(const unsigned *words, unsigned count);
-const unsigned *emulatedShown(unsigned lane, unsigned slot);
+// Shows some words of this lane to its warp, and waits until all lanes have shown theirs: where those of lane 0 lie, those
+// of the others at so many words from lane to lane, until the next exchange but one.
+const unsigned *emulatedExchange(const unsigned *words, unsigned count);
+const unsigned MOST_SHOWN = 6, SHOWN_STRIDE = 2 * MOST_SHOWN;
 
 // mma.cpp
 void mmaBf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]);

@@ -13,7 +13,6 @@ namespace {
 
 const size_t STACK = 64 << 10;
 const unsigned WARP = 32;
-const unsigned MOST_SHOWN = 6; // words in an exchange
 struct Copy {
     uint4 *to;
     const uint4 *from; // nullptr: zeros
@@ -29,10 +28,11 @@ struct Fiber {
     std::vector<Copy> copies; // begun
     State state;
     unsigned exchanges;
-    unsigned shown[2][MOST_SHOWN]; // two slots in turn: nobody can be two exchanges ahead of a lane that has yet to read
 };
 
 std::vector<Fiber> fibers;
+// Of each thread two slots in turn: nobody can be two exchanges ahead of a lane that has yet to read.
+std::vector<unsigned> shown;
 jmp_buf scheduler;
 unsigned current;
 const std::function<void()> *body;
@@ -124,19 +124,17 @@ void emulatedBlockBarrier() { pause(AT_BLOCK_BARRIER); }
 
 void emulatedWarpBarrier() { pause(AT_WARP_BARRIER); }
 
-unsigned emulatedShow(const unsigned *words, unsigned count) {
-    Fiber &me = fibers[current];
-    unsigned slot = me.exchanges++ % 2;
-    std::copy(words, words + count, me.shown[slot]);
+const unsigned *emulatedExchange(const unsigned *words, unsigned count) {
+    unsigned slot = fibers[current].exchanges++ % 2 * MOST_SHOWN;
+    std::copy(words, words + count, &shown[current * SHOWN_STRIDE + slot]);
+    const unsigned *first = &shown[current / WARP * WARP * SHOWN_STRIDE + slot];
     pause(AT_WARP_BARRIER);
-    return slot;
+    return first;
 }
 
-const unsigned *emulatedShown(unsigned lane, unsigned slot) { return fibers[current / WARP * WARP + lane].shown[slot]; }
-
 float emulatedShuffle(float value, int lane) {
-    unsigned bits = __float_as_uint(value), slot = emulatedShow(&bits, 1);
-    return __uint_as_float(*emulatedShown((unsigned) lane, slot));
+    unsigned bits = __float_as_uint(value);
+    return __uint_as_float(emulatedExchange(&bits, 1)[(unsigned) lane * SHOWN_STRIDE]);
 }
 
 float emulatedShuffleXor(float value, int laneMask) {
@@ -156,7 +154,10 @@ bool emulator::runGrid(Shape grid, Shape block, const std::function<void()> &ker
     gridDim = {grid.x, grid.y, grid.z};
     blockDim = {block.x, block.y, block.z};
     unsigned threads = block.x * block.y * block.z;
-    if (fibers.size() < threads) fibers.resize(threads);
+    if (fibers.size() < threads) {
+        fibers.resize(threads);
+        shown.resize(threads * SHOWN_STRIDE);
+    }
     body = &kernel;
     for (unsigned z = 0; z < grid.z; z++) {
         for (unsigned y = 0; y < grid.y; y++) {

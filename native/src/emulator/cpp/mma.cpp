@@ -35,19 +35,22 @@ struct Tf32 {
 // a0: rows 0 to 7 of the first half of k, a1: rows 8 to 15; a2, a3: the second half. b0, b1: the halves of k.
 template <class F>
 void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    const unsigned mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
-    unsigned slot = emulatedShow(mine, 6);
+    const unsigned mine[MOST_SHOWN] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    const unsigned *shown = emulatedExchange(mine, MOST_SHOWN);
     int lane = (int) threadIdx.x % 32;
     products += lane == 0;
-    for (int i = 0; i < 4; i++) {
-        int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-        double sum = d[i];
-        for (int k = 0; k < F::K; k++) {
-            const unsigned *left = emulatedShown(F::lane(row % 8, k), slot), *right = emulatedShown(F::lane(column, k), slot);
-            sum += (double) F::element(left, row / 8 + 2 * F::half(k), k) * F::element(right, 4 + F::half(k), k);
+    double sums[4] = {d[0], d[1], d[2], d[3]};
+    for (int k = 0; k < F::K; k++) {
+        const unsigned *left = shown + F::lane(lane / 4, k) * SHOWN_STRIDE;
+        float rows[2] = {F::element(left, 2 * F::half(k), k), F::element(left, 1 + 2 * F::half(k), k)};
+        for (int column = 0; column < 2; column++) {
+            const unsigned *right = shown + F::lane(lane % 4 * 2 + column, k) * SHOWN_STRIDE;
+            double y = F::element(right, 4 + F::half(k), k);
+            sums[column] += rows[0] * y;
+            sums[2 + column] += rows[1] * y;
         }
-        d[i] = (float) sum;
     }
+    for (int i = 0; i < 4; i++) d[i] = (float) sums[i];
 }
 
 } // namespace

@@ -98,25 +98,21 @@ final class FusedAttention implements AutoCloseable {
 
     void vjp(Tensor dz, AttentionInputs in, AttentionSpec spec, Segments segments, AttentionRule rule,
             AttentionCotangents out) {
-        int rows = segments.rows();
-        int all = dz.size(0) / rows;
-        int atOnce = Math.clamp(COTANGENTS / in.q().elements(), 1, Math.min(all, MAX_GRID));
         var pass = new VjpPass(in, spec, parts(segments, owned(in.q().size(2))), operands(in, spec));
-        Tensor z = outputs.take(DType.F32, in.q().shape());
-        if (rule == AttentionRule.EXACT) {
-            forward(pass.rounded, in, spec, segments, z, 0); // the inputs do not hold it
-        }
-        for (int first = 0; first < all; first += atOnce) {
-            int from = first * rows;
-            int to = Math.min(first + atOnce, all) * rows;
-            Tensor d = dz.slice(0, from, to);
-            Tensor dv = out.dv().slice(0, from, to);
-            switch (rule) {
-                case FROZEN -> pass.frozen(d, dv);
-                case EXACT -> pass.exact(d, z, new AttentionCotangents(
-                        out.dq().slice(0, from, to), out.dk().slice(0, from, to), dv));
+        switch (rule) {
+            case FROZEN -> pass.split(dz, (from, to) -> pass.frozen(dz.slice(0, from, to), out.dv().slice(0, from, to)));
+            case EXACT -> {
+                Tensor z = outputs.take(DType.F32, in.q().shape()); // the inputs do not hold it
+                forward(pass.rounded, in, spec, segments, z, 0);
+                pass.split(dz, (from, to) -> pass.exact(dz.slice(0, from, to), z, new AttentionCotangents(
+                        out.dq().slice(0, from, to), out.dk().slice(0, from, to), out.dv().slice(0, from, to))));
             }
         }
+    }
+
+    /** What is to be done with rows {@code from <= row < to} of the cotangents. */
+    private interface Rows {
+        void apply(int from, int to);
     }
 
     /** The VJP of some cotangents. */
@@ -132,6 +128,15 @@ final class FusedAttention implements AutoCloseable {
             this.spec = spec;
             this.parts = parts;
             this.rounded = rounded;
+        }
+
+        /** Takes so many cotangents at once as scratch is meant for. */
+        void split(Tensor dz, Rows work) {
+            int rows = in.q().size(0);
+            int atOnce = rows * Math.clamp(COTANGENTS / in.q().elements(), 1, Math.min(dz.size(0) / rows, MAX_GRID));
+            for (int from = 0; from < dz.size(0); from += atOnce) {
+                work.apply(from, Math.min(from + atOnce, dz.size(0)));
+            }
         }
 
         void frozen(Tensor dz, Tensor dv) {
