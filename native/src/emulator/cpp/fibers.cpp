@@ -13,6 +13,11 @@ namespace {
 
 const size_t STACK = 64 << 10;
 const unsigned WARP = 32;
+struct Copy {
+    uint4 *to;
+    const uint4 *from; // nullptr: zeros
+};
+
 enum State { READY, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
 
 struct Fiber {
@@ -20,12 +25,14 @@ struct Fiber {
     ucontext_t context; // where it starts; later switches by longjmp are cheap, they leave the signal mask alone
     jmp_buf resume;
     bool started = false;
+    std::vector<Copy> copies; // begun
     State state;
-    unsigned shuffles;
-    float shuffled[2]; // two slots in turn: nobody can be two shuffles ahead of a lane that has yet to read
+    unsigned exchanges;
 };
 
 std::vector<Fiber> fibers;
+// Of each thread two slots in turn: nobody can be two exchanges ahead of a lane that has yet to read.
+std::vector<unsigned> shown;
 jmp_buf scheduler;
 unsigned current;
 const std::function<void()> *body;
@@ -53,7 +60,8 @@ void prepare(Fiber &f) {
         makecontext(&f.context, live, 0);
     }
     f.state = READY;
-    f.shuffles = 0;
+    f.exchanges = 0;
+    f.copies.clear();
 }
 
 void run(unsigned i) {
@@ -116,18 +124,40 @@ void emulatedBlockBarrier() { pause(AT_BLOCK_BARRIER); }
 
 void emulatedWarpBarrier() { pause(AT_WARP_BARRIER); }
 
-float emulatedShuffleXor(float value, int laneMask) {
-    unsigned me = current, slot = fibers[me].shuffles++ % 2;
-    fibers[me].shuffled[slot] = value;
+const unsigned *emulatedExchange(const unsigned *words, unsigned count) {
+    unsigned slot = fibers[current].exchanges++ % 2 * MOST_SHOWN;
+    std::copy(words, words + count, &shown[current * SHOWN_STRIDE + slot]);
+    const unsigned *first = &shown[current / WARP * WARP * SHOWN_STRIDE + slot];
     pause(AT_WARP_BARRIER);
-    return fibers[me ^ (unsigned) laneMask].shuffled[slot];
+    return first;
+}
+
+float emulatedShuffle(float value, int lane) {
+    unsigned bits = __float_as_uint(value);
+    return __uint_as_float(emulatedExchange(&bits, 1)[(unsigned) lane * SHOWN_STRIDE]);
+}
+
+float emulatedShuffleXor(float value, int laneMask) {
+    return emulatedShuffle(value, (int) (current % WARP ^ (unsigned) laneMask));
+}
+
+void copyAsync(uint4 *to, const uint4 *from, bool present) {
+    fibers[current].copies.push_back({to, present ? from : nullptr});
+}
+
+void awaitCopies() {
+    for (const Copy &copy : fibers[current].copies) *copy.to = copy.from ? *copy.from : uint4{0, 0, 0, 0};
+    fibers[current].copies.clear();
 }
 
 bool emulator::runGrid(Shape grid, Shape block, const std::function<void()> &kernel) {
     gridDim = {grid.x, grid.y, grid.z};
     blockDim = {block.x, block.y, block.z};
     unsigned threads = block.x * block.y * block.z;
-    if (fibers.size() < threads) fibers.resize(threads);
+    if (fibers.size() < threads) {
+        fibers.resize(threads);
+        shown.resize(threads * SHOWN_STRIDE);
+    }
     body = &kernel;
     for (unsigned z = 0; z < grid.z; z++) {
         for (unsigned y = 0; y < grid.y; y++) {

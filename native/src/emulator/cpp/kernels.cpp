@@ -21,13 +21,17 @@ emulator::Kernel kernel(void (*function)(A...)) {
 }
 
 #define ENTRY(name) {#name, kernel(name)}
+#define FUSED_ENTRIES(F, D) \
+    ENTRY(fusedOperands##F##x##D), ENTRY(fusedCotangents##F##x##D), \
+    ENTRY(fusedForward##F##x##D), ENTRY(fusedVjpQuery##F##x##D), ENTRY(fusedVjpKey##F##x##D), ENTRY(fusedVjpFrozen##F##x##D)
 
 const std::map<std::string, emulator::Kernel> &table() {
     static const std::map<std::string, emulator::Kernel> kernels = {
         ENTRY(copy), ENTRY(addScaled), ENTRY(broadcast), ENTRY(gather), ENTRY(normForward), ENTRY(normVjp),
         ENTRY(activation), ENTRY(activationVjp), ENTRY(gated), ENTRY(gatedVjp), ENTRY(softCap), ENTRY(rotate),
         ENTRY(attention), ENTRY(attentionVjpQuery), ENTRY(attentionVjpKey), ENTRY(attentionVjpFrozen),
-        ENTRY(attentionPattern), ENTRY(scoresSoftmax), ENTRY(scoresPattern), ENTRY(scoresVjp)};
+        ENTRY(attentionPattern), ENTRY(scoresSoftmax), ENTRY(scoresPattern), ENTRY(scoresVjp),
+        FUSED_ENTRIES(Bf16, 64), FUSED_ENTRIES(Bf16, 128), FUSED_ENTRIES(Tf32, 64), FUSED_ENTRIES(Tf32, 128)};
     return kernels;
 }
 

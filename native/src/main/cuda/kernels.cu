@@ -59,7 +59,13 @@ __device__ inline float4 load4(const View &v, long long at) {
 }
 
 __device__ inline unsigned pairToBf16(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    unsigned pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+#else
     return (unsigned) floatToBf16(high) << 16 | floatToBf16(low);
+#endif
 }
 
 __device__ inline void store4(const View &v, long long at, float4 x) {
@@ -451,13 +457,13 @@ struct Attention {
     int window, heads, groups, width, rows, cotangents;
 };
 
-// What a block owns: rows first .. first + ROWS_PER_BLOCK - 1, below length, of the prompt whose row 0 is row start.
+// What a block owns: rows from first on, so many as a block owns and below length, of the prompt whose row 0 is row start.
 struct Part {
     int start, first, length;
 };
 
-__device__ inline Part partOf(const int *parts) {
-    const int *p = parts + 3 * blockIdx.x;
+__device__ inline Part partOf(const int *parts, int block) {
+    const int *p = parts + 3 * block;
     return {p[0], p[1], p[2]};
 }
 
@@ -521,7 +527,7 @@ __device__ inline void writeRow(float *to, const float sums[CHUNKS], float facto
 extern "C" __global__ void attention(View q, View k, View v, Attention p, const int *parts, View z, View lse) {
     __shared__ Tile tile;
     __shared__ float weights[WARPS][ROWS][LANES];
-    Part part = partOf(parts);
+    Part part = partOf(parts, blockIdx.x);
     int h = blockIdx.y, g = h / (p.heads / p.groups), lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     int end = min(part.first + ROWS_PER_BLOCK, part.length);
     float sums[ROWS][CHUNKS] = {}, total[ROWS] = {}, peak[ROWS];
@@ -572,7 +578,7 @@ extern "C" __global__ void attentionVjpQuery(
         View dz, View q, View k, View v, View lse, Attention p, const int *parts, View dq, View delta) {
     __shared__ Tile tile;
     __shared__ float weights[WARPS][ROWS][LANES];
-    Part part = partOf(parts);
+    Part part = partOf(parts, blockIdx.x);
     int h = blockIdx.y, g = h / (p.heads / p.groups), lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
     int end = min(part.first + ROWS_PER_BLOCK, part.length), begin = firstKey(p, part.first);
     for (int kk = blockIdx.z; kk < p.cotangents; kk += gridDim.z) {
@@ -675,12 +681,12 @@ __device__ inline void keyVjp(const View &dz, const View &q, const View &k, cons
 
 extern "C" __global__ void attentionVjpKey(View dz, View q, View k, View v, View lse, Attention p, const int *parts,
                                            View delta, View dk, View dv) {
-    keyVjp<false>(dz, q, k, v, lse, p, partOf(parts), delta, dk, dv);
+    keyVjp<false>(dz, q, k, v, lse, p, partOf(parts, blockIdx.x), delta, dk, dv);
 }
 
 extern "C" __global__ void attentionVjpFrozen(
         View dz, View q, View k, View v, View lse, Attention p, const int *parts, View dv) {
-    keyVjp<true>(dz, q, k, v, lse, p, partOf(parts), dv, dv, dv);
+    keyVjp<true>(dz, q, k, v, lse, p, partOf(parts, blockIdx.x), dv, dv, dv);
 }
 
 // ---- attention of long prompts, whose products are cuBLAS's
@@ -824,3 +830,610 @@ extern "C" __global__ void attentionPattern(
         to[j] = sees ? pairOf(p, true, mine, row(k, start + j, g), row(lse, start + t) + h).a : 0;
     }
 }
+
+// ---- attention on tensor cores, from compute capability 8.0 on
+//
+// After Dao, "FlashAttention-2" (arXiv 2307.08691): a block owns rows of one prompt and head, a warp 16 of them, the other side
+// passes by in tiles of shared memory; the softmax is rescaled as larger scores come, VJPs make the pattern again from lse.
+// Whoever sums over queries or keys owns the result, so nothing is added atomically and every run gives the same bits.
+//
+// Products are mma.sync of 16 rows, 8 columns and a step of K = 16 (bf16) or 8 (tf32); of the fragments (PTX ISA, "Matrix
+// Fragments for mma.m16n8k16", "mma.m16n8k8") lane 4 r + c holds of A rows r and r + 8, of B column r, of the result rows r
+// and r + 8 in columns 2 c and 2 c + 1. Which columns of the operands a step takes is free as long as A and B agree. So
+// rows are moved in chunks of 16 bytes, which are two steps' worth for a lane, and no value moves between lanes. A first pass
+// rounds the operands to chunks, since each is read many times; tiles are copied while the one before is worked on.
+
+#ifdef __CUDACC__
+// d += a b, operands rounded to bfloat16, two to a register.
+__device__ inline void mmaBf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    asm volatile("trap;");
+#endif
+}
+
+// The same with operands rounded to TF32.
+__device__ inline void mmaTf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    asm volatile("trap;");
+#endif
+}
+
+__device__ inline unsigned tf32Bits(float x) {
+    unsigned rounded = 0;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
+#endif
+    return rounded;
+}
+
+// Begins to copy 16 bytes to shared memory, zeros if not `present`.
+__device__ inline void copyAsync(uint4 *to, const uint4 *from, bool present) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+                 :: "r"((unsigned) __cvta_generic_to_shared(to)), "l"(from), "r"(present ? 16 : 0) : "memory");
+#endif
+}
+
+// Until all that this thread copies has arrived; the others' is there after a barrier.
+__device__ inline void awaitCopies() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
+// 2^x to 22 bits, below 2^-126: 0.
+__device__ inline float fastExp2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+#endif
+
+#define LOG2_E 1.4426950408889634f
+#define LN_2 0.6931471805599453f
+
+__device__ inline int laneRow() { return threadIdx.x % 32 / 4; }
+
+__device__ inline int laneColumn() { return threadIdx.x % 4; }
+
+// The sum, and the maximum, over the four lanes that hold a row.
+__device__ inline float quadSum(float v) {
+    for (int o = 2; o > 0; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
+    return v;
+}
+
+__device__ inline float quadMax(float v) {
+    for (int o = 2; o > 0; o >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, o));
+    return v;
+}
+
+// The results of a warp's products with N * 8 columns: s[n][e] is at row rowOf(e), column columnOf(n, e).
+#define EACH_RESULT(N, n, e) \
+    _Pragma("unroll") for (int n = 0; n < N; n++) _Pragma("unroll") for (int e = 0; e < 4; e++)
+
+__device__ inline int rowOf(int e) { return laneRow() + e / 2 * 8; }
+
+__device__ inline int columnOf(int n, int e) { return 8 * n + 2 * laneColumn() + e % 2; }
+
+// Rows as operands of one precision. A chunk is 16 bytes of a row, lane 4 r + c takes the chunks c, c + 4, .. of its row; the two
+// steps of a chunk are its words (x, y) and (z, w). `accumulate` takes results s as A: sums += s rows, of D columns, where
+// sums[n] are as many columns as `rows` has elements in a chunk, each for 8 chunks; what they stand for, writeRows knows.
+struct Bf16 {
+    enum { PER_CHUNK = 8 };
+
+    // First of four columns: half 0 or 1 of chunk c. Far apart, so that neighbours read neighbouring memory.
+    template <int D>
+    static __device__ inline int column(int c, int half) {
+        return 4 * c + half * (D / 2);
+    }
+
+    template <int D>
+    static __device__ inline uint4 chunk(const float *row, int c) {
+        float4 x = *(const float4 *) (row + column<D>(c, 0)), y = *(const float4 *) (row + column<D>(c, 1));
+        return {pairToBf16(x.x, x.y), pairToBf16(x.z, x.w), pairToBf16(y.x, y.y), pairToBf16(y.z, y.w)};
+    }
+
+    static __device__ inline void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+        mmaBf16(d, a, {b0, b1});
+    }
+
+    // Elements 2 w and 2 w + 1 of a chunk, of four rows: two columns of B.
+    static __device__ inline void twoColumns(float (*sums)[4], const unsigned (&a)[4], unsigned w0, unsigned w1, unsigned w8,
+                                             unsigned w9) {
+        mma(sums[0], a, __byte_perm(w0, w1, 0x5410), __byte_perm(w8, w9, 0x5410));
+        mma(sums[1], a, __byte_perm(w0, w1, 0x7632), __byte_perm(w8, w9, 0x7632));
+    }
+
+    template <int N, int SUMS, class Rows>
+    static __device__ inline void accumulate(float (&sums)[SUMS][4], const float (&s)[N][4], const Rows &rows) {
+#pragma unroll
+        for (int n = 0; n < N; n += 2) {
+            unsigned a[4] = {pairToBf16(s[n][0], s[n][1]), pairToBf16(s[n][2], s[n][3]),
+                             pairToBf16(s[n + 1][0], s[n + 1][1]), pairToBf16(s[n + 1][2], s[n + 1][3])};
+            int r = 8 * n + 2 * laneColumn();
+#pragma unroll
+            for (int d = 0; d < SUMS; d += PER_CHUNK) {
+                int c = d + laneRow();
+                uint4 r0 = rows.at(r, c), r1 = rows.at(r + 1, c), r8 = rows.at(r + 8, c), r9 = rows.at(r + 9, c);
+                twoColumns(sums + d, a, r0.x, r1.x, r8.x, r9.x);
+                twoColumns(sums + d + 2, a, r0.y, r1.y, r8.y, r9.y);
+                twoColumns(sums + d + 4, a, r0.z, r1.z, r8.z, r9.z);
+                twoColumns(sums + d + 6, a, r0.w, r1.w, r8.w, r9.w);
+            }
+        }
+    }
+};
+
+struct Tf32 {
+    enum { PER_CHUNK = 4 };
+
+    template <int D>
+    static __device__ inline int column(int c, int) {
+        return 4 * c;
+    }
+
+    template <int D>
+    static __device__ inline uint4 chunk(const float *row, int c) {
+        float4 x = *(const float4 *) (row + 4 * c);
+        return {tf32Bits(x.x), tf32Bits(x.y), tf32Bits(x.z), tf32Bits(x.w)};
+    }
+
+    static __device__ inline void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+        mmaTf32(d, a, {b0, b1});
+    }
+
+    template <int N, int SUMS, class Rows>
+    static __device__ inline void accumulate(float (&sums)[SUMS][4], const float (&s)[N][4], const Rows &rows) {
+#pragma unroll
+        for (int n = 0; n < N; n++) {
+            unsigned a[4] = {tf32Bits(s[n][0]), tf32Bits(s[n][2]), tf32Bits(s[n][1]), tf32Bits(s[n][3])};
+            int r = 8 * n + 2 * laneColumn();
+#pragma unroll
+            for (int d = 0; d < SUMS; d += PER_CHUNK) {
+                int c = 2 * d + laneRow();
+                uint4 r0 = rows.at(r, c), r1 = rows.at(r + 1, c);
+                mma(sums[d], a, r0.x, r1.x);
+                mma(sums[d + 1], a, r0.y, r1.y);
+                mma(sums[d + 2], a, r0.z, r1.z);
+                mma(sums[d + 3], a, r0.w, r1.w);
+            }
+        }
+    }
+};
+
+// How a block is made: its rows fill 16 KiB, 64 of them at most.
+template <class F, int D>
+struct Fused {
+    enum {
+        ROW_CHUNKS = D / F::PER_CHUNK,
+        OWNED = 1024 / ROW_CHUNKS < 64 ? 1024 / ROW_CHUNKS : 64,
+        PASSING = 512 / ROW_CHUNKS < 64 ? 512 / ROW_CHUNKS : 64, // in VJPs, where two tiles of each have to fit into 48 KiB
+        QUERIES = 64,            // that a block of the forward pass owns: it holds them in registers
+        HOLDS = ROW_CHUNKS <= 16 // whether VJPs can hold queries so, too: a warp's take 2 * ROW_CHUNKS registers
+    };
+};
+
+// Rows [N,H,D] as chunks, contiguous.
+template <class F, int D>
+struct Chunks {
+    const uint4 *data;
+    int heads;
+
+    __device__ inline const uint4 *row(long long i, int h) const { return data + (i * heads + h) * (D / F::PER_CHUNK); }
+};
+
+// The operands of a forward pass, one after the other.
+template <class F, int D>
+struct Operands {
+    Chunks<F, D> q, k, v;
+
+    __device__ inline Operands(const uint4 *data, const Attention &p)
+        : q{data, p.heads}, k{q.row(p.rows, 0), p.groups}, v{k.row(p.rows, 0), p.groups} {}
+};
+
+// N rows of width D in shared memory, spread so that neither reading rows nor reading columns meets a bank twice.
+template <class F, int D, int N>
+struct Staged {
+    enum { ROW_CHUNKS = D / F::PER_CHUNK };
+    uint4 chunks[N][ROW_CHUNKS];
+
+    static __device__ inline int place(int r, int c) { return c ^ (r & 6) ^ (r & 1) << 2; }
+
+    __device__ inline const uint4 &at(int r, int c) const { return chunks[r][place(r, c)]; }
+
+    // Begins to copy rows first .. first + count - 1 of head h, zeros behind them.
+    template <int THREADS>
+    __device__ inline void fill(const Chunks<F, D> &x, long long first, int h, int count) {
+        int c = threadIdx.x % ROW_CHUNKS;
+        const uint4 *from = x.row(first, h) + c;
+#pragma unroll
+        for (int i = 0; i < N * ROW_CHUNKS / THREADS; i++) {
+            int r = threadIdx.x / ROW_CHUNKS + i * (THREADS / ROW_CHUNKS);
+            copyAsync(&chunks[r][place(r, c)], from + r * x.heads * ROW_CHUNKS, r < count);
+        }
+    }
+};
+
+// The 16 rows of a warp as A, in shared memory.
+template <class F, int D, int N>
+struct StagedRows {
+    enum { BLOCKS = D / F::PER_CHUNK / 4, UNROLL = 2 };
+    const Staged<F, D, N> &rows;
+
+    __device__ inline uint4 chunk(int block, int half) const {
+        return rows.at(threadIdx.x / 32 * 16 + laneRow() + 8 * half, 4 * block + laneColumn());
+    }
+};
+
+// The same in registers: rows first .. first + count - 1 of head h, zeros behind them.
+template <class F, int D>
+struct HeldRows {
+    enum { BLOCKS = D / F::PER_CHUNK / 4, UNROLL = BLOCKS };
+    uint4 chunks[BLOCKS][2];
+
+    __device__ inline HeldRows(const Chunks<F, D> &x, long long first, int h, int count) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int r = laneRow() + 8 * half;
+            const uint4 *from = x.row(first + r, h);
+#pragma unroll
+            for (int block = 0; block < BLOCKS; block++) {
+                chunks[block][half] = r < count ? from[4 * block + laneColumn()] : uint4{0, 0, 0, 0};
+            }
+        }
+    }
+
+    __device__ inline uint4 chunk(int block, int half) const { return chunks[block][half]; }
+};
+
+// Rows first .. first + count - 1 of head h as A: a warp's 16 of them in registers if it HOLDS them, else all in `memory`, where
+// they arrive like what is copied there.
+template <int THREADS, class F, int D, int N>
+__device__ inline auto ownedRows(Staged<F, D, N> &memory, const Chunks<F, D> &x, long long first, int h, int count) {
+    if constexpr (Fused<F, D>::HOLDS) {
+        int skipped = threadIdx.x / 32 * 16;
+        return HeldRows<F, D>(x, first + skipped, h, count - skipped);
+    } else {
+        memory.template fill<THREADS>(x, first, h, count);
+        return StagedRows<F, D, N>{memory};
+    }
+}
+
+// Rounds x [rows,heads,D] to chunks.
+template <class F, int D>
+__device__ inline void roundRows(const View &x, int rows, int heads, uint4 *to) {
+    const int perRow = D / F::PER_CHUNK;
+    long long step = (long long) gridDim.x * blockDim.x, all = (long long) rows * heads * perRow;
+    for (long long i = (long long) blockIdx.x * blockDim.x + threadIdx.x; i < all; i += step) {
+        to[i] = F::template chunk<D>(row(x, i / perRow / heads, i / perRow % heads), i % perRow);
+    }
+}
+
+// The same for the operands of a forward pass, one along the grid's y.
+template <class F, int D>
+__device__ inline void roundOperands(const View &q, const View &k, const View &v, const Attention &p, uint4 *to) {
+    Operands<F, D> in(to, p);
+    if (blockIdx.y == 0) roundRows<F, D>(q, p.rows, p.heads, (uint4 *) in.q.data);
+    if (blockIdx.y == 1) roundRows<F, D>(k, p.rows, p.groups, (uint4 *) in.k.data);
+    if (blockIdx.y == 2) roundRows<F, D>(v, p.rows, p.groups, (uint4 *) in.v.data);
+}
+
+// s = own others^T
+template <int N, class Own, class F, int D>
+__device__ inline void products(float (&s)[N][4], const Own &own, const Staged<F, D, 8 * N> &others) {
+    EACH_RESULT(N, n, e) s[n][e] = 0;
+#pragma unroll Own::UNROLL
+    for (int block = 0; block < Own::BLOCKS; block++) {
+        uint4 low = own.chunk(block, 0), high = own.chunk(block, 1);
+        unsigned first[4] = {low.x, high.x, low.y, high.y}, second[4] = {low.z, high.z, low.w, high.w};
+#pragma unroll
+        for (int n = 0; n < N; n++) {
+            uint4 b = others.at(8 * n + laneRow(), 4 * block + laneColumn());
+            F::mma(s[n], first, b.x, b.y);
+            F::mma(s[n], second, b.z, b.w);
+        }
+    }
+}
+
+// Scores, capped, in units of log 2, from products.
+template <int N>
+__device__ inline void score(float (&s)[N][4], const Attention &p) {
+    if (p.cap > 0) {
+        EACH_RESULT(N, n, e) s[n][e] = p.cap * LOG2_E * tanhf(p.scale / p.cap * s[n][e]);
+    } else {
+        EACH_RESULT(N, n, e) s[n][e] *= p.scale * LOG2_E;
+    }
+}
+
+// The derivative of the cap, from such a score.
+__device__ inline float slope(const Attention &p, float score) {
+    float part = score / (p.cap * LOG2_E);
+    return 1 - part * part;
+}
+
+// Whether of queries t .. t + T - 1 any sees any of keys j .. j + J - 1.
+__device__ inline bool anySees(const Attention &p, int t, int T, int j, int J, int length) {
+    return t < length && j <= t + T - 1 && t - (j + J - 1) < p.window;
+}
+
+// Whether all see all.
+__device__ inline bool allSee(const Attention &p, int t, int T, int j, int J, int length) {
+    return t + T <= length && j + J - 1 <= t && t + T - 1 - j < p.window;
+}
+
+// Writes factor[r / 8] * sums to rows first + r of head h, for r < count.
+template <class F, int D>
+__device__ inline void writeRows(const View &to, long long first, int h, int count, const float (&sums)[D / 8][4],
+                                 const float (&factor)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int r = laneRow() + 8 * half;
+        if (r >= count) continue;
+        float *target = row(to, first + r, h);
+#pragma unroll
+        for (int d = 0; d < D / 8; d += 4) {
+            int chunk = d / F::PER_CHUNK * 8 + 2 * laneColumn(), quarter = d % F::PER_CHUNK / 4;
+#pragma unroll
+            for (int side = 0; side < 2; side++) {
+                int e = 2 * half + side;
+                *(float4 *) (target + F::template column<D>(chunk + side, quarter)) = {
+                    factor[half] * sums[d][e], factor[half] * sums[d + 1][e],
+                    factor[half] * sums[d + 2][e], factor[half] * sums[d + 3][e]};
+            }
+        }
+    }
+}
+
+// Takes scores s into the running softmax of rows: makes them exp(s - peak), and shrinks what was summed before.
+template <int N, int SUMS>
+__device__ inline void soften(float (&s)[N][4], float (&peak)[2], float (&total)[2], float (&sums)[SUMS][4]) {
+    float base[2], shrink[2];
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float most = peak[half];
+#pragma unroll
+        for (int n = 0; n < N; n++) most = fmaxf(most, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
+        most = quadMax(most);
+        base[half] = most == -INFINITY ? 0 : most; // a row that has seen no key yet
+        shrink[half] = fastExp2(peak[half] - base[half]);
+        peak[half] = most;
+        total[half] *= shrink[half];
+    }
+    EACH_RESULT(N, n, e) {
+        s[n][e] = fastExp2(s[n][e] - base[e / 2]);
+        total[e / 2] += s[n][e];
+    }
+    EACH_RESULT(SUMS, n, e) sums[n][e] *= shrink[e / 2];
+}
+
+// Heads along x, so that the parts with most keys, which are first, start first. Without `saves`, lse is left as it is.
+template <class F, int D>
+__device__ inline void fusedForward(
+        const uint4 *operands, const Attention &p, const int *parts, const View &z, const View &lse, int saves) {
+    constexpr int KEYS = Fused<F, D>::OWNED, QUERIES = Fused<F, D>::QUERIES, THREADS = 2 * QUERIES, N = KEYS / 8;
+    __shared__ Staged<F, D, KEYS> keys, values;
+    Part part = partOf(parts, blockIdx.y);
+    Operands<F, D> in(operands, p);
+    int h = blockIdx.x, g = h / (p.heads / p.groups), first = part.first + threadIdx.x / 32 * 16;
+    int end = min(part.first + QUERIES, part.length), begin = firstKey(p, part.first);
+    keys.template fill<THREADS>(in.k, part.start + begin, g, end - begin);
+    HeldRows<F, D> queries(in.q, part.start + first, h, part.length - first);
+    float sums[D / 8][4] = {}, peak[2] = {-INFINITY, -INFINITY}, total[2] = {};
+    for (int j0 = begin; j0 < end; j0 += KEYS) {
+        bool any = anySees(p, first, 16, j0, KEYS, part.length);
+        float s[N][4];
+        awaitCopies();
+        __syncthreads(); // keys are there, and all are done with values
+        values.template fill<THREADS>(in.v, part.start + j0, g, end - j0);
+        if (any) {
+            products(s, queries, keys);
+            score(s, p);
+            if (!allSee(p, first, 16, j0, KEYS, part.length)) {
+                EACH_RESULT(N, n, e) {
+                    if (!permitted(p, first + rowOf(e), j0 + columnOf(n, e), part.length)) s[n][e] = -INFINITY;
+                }
+            }
+            soften(s, peak, total, sums);
+        }
+        awaitCopies();
+        __syncthreads(); // values are there, and all are done with keys
+        if (j0 + KEYS < end) keys.template fill<THREADS>(in.k, part.start + j0 + KEYS, g, end - j0 - KEYS);
+        if (any) F::accumulate(sums, s, values);
+    }
+    float sum[2] = {quadSum(total[0]), quadSum(total[1])}, factor[2] = {1 / sum[0], 1 / sum[1]};
+    writeRows<F, D>(z, part.start + first, h, part.length - first, sums, factor);
+    if (saves && laneColumn() == 0) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int t = first + laneRow() + 8 * half;
+            if (t < part.length) row(lse, part.start + t)[h] = (peak[half] + log2f(sum[half])) * LN_2;
+        }
+    }
+}
+
+// The product of two rows, over the four lanes that share them.
+template <int D>
+__device__ inline float quadDot(const float *a, const float *b) {
+    float sum = 0;
+#pragma unroll 2
+    for (int d = 4 * laneColumn(); d < D; d += 16) {
+        float4 x = *(const float4 *) (a + d), y = *(const float4 *) (b + d);
+        sum += x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
+    }
+    return quadSum(sum);
+}
+
+// attention: z[t] = sum_j A[t,j] v[j]. Writes dq and, for fusedVjpKey, delta[t] = sum_j A[t,j] dA[t,j] = dz[t] z[t].
+template <class F, int D>
+__device__ inline void fusedVjpQuery(const uint4 *cotangents, const uint4 *operands, const View &lse, const Attention &p,
+                                     const int *parts, const View &dz, const View &z, const View &dq, const View &delta) {
+    constexpr int OWNED = Fused<F, D>::OWNED, KEYS = Fused<F, D>::PASSING, THREADS = 2 * OWNED, N = KEYS / 8;
+    __shared__ Staged<F, D, Fused<F, D>::HOLDS ? 1 : OWNED> own;
+    __shared__ Staged<F, D, KEYS> keys[2], values[2];
+    Part part = partOf(parts, blockIdx.y);
+    Operands<F, D> in(operands, p);
+    int h = blockIdx.x, g = h / (p.heads / p.groups), first = part.first + threadIdx.x / 32 * 16;
+    int end = min(part.first + OWNED, part.length), begin = firstKey(p, part.first);
+    auto queries = ownedRows<THREADS>(own, in.q, part.start + part.first, h, part.length - part.first);
+    int start = part.start, dStart = blockIdx.z * p.rows + start;
+    keys[0].template fill<THREADS>(in.k, start + begin, g, end - begin);
+    values[0].template fill<THREADS>(in.v, start + begin, g, end - begin);
+    HeldRows<F, D> dQueries({cotangents, p.heads}, dStart + first, h, part.length - first);
+    float sums[D / 8][4] = {}, known[2] = {}, mean[2] = {};
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int t = first + laneRow() + 8 * half;
+        bool is = t < part.length;
+        int any = is ? t : part.length - 1; // all lanes take part in the sum
+        mean[half] = quadDot<D>(row(dz, dStart + any, h), row(z, start + any, h));
+        known[half] = row(lse, start + any)[h] * LOG2_E;
+        if (is && laneColumn() == 0) row(delta, dStart + t)[h] = mean[half];
+    }
+    for (int j0 = begin, now = 0; j0 < end; j0 += KEYS, now ^= 1) {
+        awaitCopies();
+        __syncthreads(); // this tile is there, and all are done with the one before
+        if (j0 + KEYS < end) {
+            keys[now ^ 1].template fill<THREADS>(in.k, start + j0 + KEYS, g, end - j0 - KEYS);
+            values[now ^ 1].template fill<THREADS>(in.v, start + j0 + KEYS, g, end - j0 - KEYS);
+        }
+        if (!anySees(p, first, 16, j0, KEYS, part.length)) continue;
+        float s[N][4], dA[N][4];
+        products(s, queries, keys[now]);
+        products(dA, dQueries, values[now]);
+        score(s, p);
+        bool all = allSee(p, first, 16, j0, KEYS, part.length);
+        EACH_RESULT(N, n, e) {
+            bool sees = all || permitted(p, first + rowOf(e), j0 + columnOf(n, e), part.length);
+            float a = sees ? fastExp2(s[n][e] - known[e / 2]) : 0;
+            s[n][e] = a * (dA[n][e] - mean[e / 2]) * (p.cap > 0 ? slope(p, s[n][e]) : 1);
+        }
+        F::accumulate(sums, s, keys[now]);
+    }
+    writeRows<F, D>(dq, dStart + first, h, part.length - first, sums, {p.scale, p.scale});
+}
+
+// A value for each column of a warp's results, of which each lane keeps some.
+template <int N>
+struct Columns {
+    float kept[(N + 3) / 4];
+
+    // Values of head h from row first on, zeros from `count` on.
+    __device__ inline Columns(const View &v, long long first, int h, int count) {
+#pragma unroll
+        for (int i = 0; i < (N + 3) / 4; i++) {
+            int t = 32 * i + threadIdx.x % 32;
+            kept[i] = t < count ? row(v, first + t)[h] : 0;
+        }
+    }
+
+    // That of results (n, e) and (n, e + 2); all lanes have to ask.
+    __device__ inline float at(int n, int e) const {
+        return __shfl_sync(0xffffffffu, kept[n / 4], columnOf(n, e) % 32);
+    }
+};
+
+// attention: z[t] = sum_j A[t,j] v[j]. Writes dv and, if not frozen, dk, summed over the heads of the group; the parts with most
+// queries are last.
+template <class F, int D, bool FROZEN_PATTERN> // then delta and dk are not touched
+__device__ inline void fusedVjpKey(const uint4 *cotangents, const uint4 *operands, const View &lse, const Attention &p,
+                                   const int *parts, const View &delta, const View &dk, const View &dv) {
+    constexpr int OWNED = Fused<F, D>::OWNED, QUERIES = Fused<F, D>::PASSING, THREADS = 2 * OWNED, N = QUERIES / 8;
+    __shared__ Staged<F, D, OWNED> keys, values;
+    __shared__ Staged<F, D, QUERIES> queries, dQueries;
+    Part part = partOf(parts, gridDim.y - 1 - blockIdx.y);
+    Operands<F, D> in(operands, p);
+    Chunks<F, D> dz = {cotangents, p.heads};
+    int g = blockIdx.x, perGroup = p.heads / p.groups, first = part.first + threadIdx.x / 32 * 16;
+    int start = part.start, dStart = blockIdx.z * p.rows + start;
+    int lastKey = min(part.first + OWNED, part.length) - 1;
+    int end = p.window >= part.length - lastKey ? part.length : lastKey + p.window;
+    keys.template fill<THREADS>(in.k, start + part.first, g, part.length - part.first);
+    if (!FROZEN_PATTERN) values.template fill<THREADS>(in.v, start + part.first, g, part.length - part.first);
+    float sumsK[D / 8][4] = {}, sumsV[D / 8][4] = {};
+    for (int h = g * perGroup; h < (g + 1) * perGroup; h++) {
+        queries.template fill<THREADS>(in.q, start + part.first, h, end - part.first);
+        dQueries.template fill<THREADS>(dz, dStart + part.first, h, end - part.first);
+        for (int t0 = part.first; t0 < end; t0 += QUERIES) {
+            bool any = anySees(p, t0, QUERIES, first, 16, end);
+            float s[N][4], dA[N][4];
+            awaitCopies();
+            __syncthreads(); // the tile is there
+            if (any) {
+                Columns<N> known(lse, start + t0, h, end - t0);
+                products(s, StagedRows<F, D, OWNED>{keys}, queries);
+                score(s, p);
+                bool all = allSee(p, t0, QUERIES, first, 16, end);
+#pragma unroll
+                for (int n = 0; n < N; n++) {
+                    float total[2] = {known.at(n, 0) * LOG2_E, known.at(n, 1) * LOG2_E};
+#pragma unroll
+                    for (int e = 0; e < 4; e++) {
+                        bool sees = all || permitted(p, t0 + columnOf(n, e), first + rowOf(e), end);
+                        s[n][e] = sees ? fastExp2(s[n][e] - total[e % 2]) : 0;
+                    }
+                }
+                F::accumulate(sumsV, s, dQueries);
+                if constexpr (!FROZEN_PATTERN) {
+                    products(dA, StagedRows<F, D, OWNED>{values}, dQueries);
+                    Columns<N> means(delta, dStart + t0, h, end - t0);
+#pragma unroll
+                    for (int n = 0; n < N; n++) {
+                        float total[2] = {known.at(n, 0) * LOG2_E, known.at(n, 1) * LOG2_E};
+                        float mean[2] = {means.at(n, 0), means.at(n, 1)};
+#pragma unroll
+                        for (int e = 0; e < 4; e++) {
+                            dA[n][e] = s[n][e] * (dA[n][e] - mean[e % 2]);
+                            if (p.cap > 0 && s[n][e] > 0) dA[n][e] *= slope(p, total[e % 2] + log2f(s[n][e]));
+                        }
+                    }
+                }
+            }
+            __syncthreads(); // all are done with dQueries
+            if (t0 + QUERIES < end) dQueries.template fill<THREADS>(dz, dStart + t0 + QUERIES, h, end - t0 - QUERIES);
+            if (any && !FROZEN_PATTERN) F::accumulate(sumsK, dA, queries);
+            __syncthreads(); // and with queries
+            if (t0 + QUERIES < end) queries.template fill<THREADS>(in.q, start + t0 + QUERIES, h, end - t0 - QUERIES);
+        }
+    }
+    writeRows<F, D>(dv, dStart + first, g, part.length - first, sumsV, {1, 1});
+    if (!FROZEN_PATTERN) writeRows<F, D>(dk, dStart + first, g, part.length - first, sumsK, {p.scale, p.scale});
+}
+
+#define FUSED_ATTENTION(F, D)                                                                                              \
+    extern "C" __global__ void fusedOperands##F##x##D(View q, View k, View v, Attention p, uint4 *to) {                    \
+        roundOperands<F, D>(q, k, v, p, to);                                                                               \
+    }                                                                                                                      \
+    extern "C" __global__ void fusedCotangents##F##x##D(View dz, Attention p, uint4 *to) {                                 \
+        roundRows<F, D>(dz, p.rows * p.cotangents, p.heads, to);                                                           \
+    }                                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::QUERIES, 2) fusedForward##F##x##D(                       \
+            const uint4 *operands, Attention p, const int *parts, View z, View lse, int saves) {                           \
+        fusedForward<F, D>(operands, p, parts, z, lse, saves);                                                             \
+    }                                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpQuery##F##x##D(                        \
+            const uint4 *cotangents, const uint4 *operands, View lse, Attention p, const int *parts, View dz, View z,      \
+            View dq, View delta) {                                                                                         \
+        fusedVjpQuery<F, D>(cotangents, operands, lse, p, parts, dz, z, dq, delta);                                        \
+    }                                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpKey##F##x##D(                          \
+            const uint4 *cotangents, const uint4 *operands, View lse, Attention p, const int *parts, View delta, View dk,  \
+            View dv) {                                                                                                     \
+        fusedVjpKey<F, D, false>(cotangents, operands, lse, p, parts, delta, dk, dv);                                      \
+    }                                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpFrozen##F##x##D(                       \
+            const uint4 *cotangents, const uint4 *operands, View lse, Attention p, const int *parts, View dv) {            \
+        fusedVjpKey<F, D, true>(cotangents, operands, lse, p, parts, dv, dv, dv);                                          \
+    }
+
+FUSED_ATTENTION(Bf16, 64)
+FUSED_ATTENTION(Bf16, 128)
+FUSED_ATTENTION(Tf32, 64)
+FUSED_ATTENTION(Tf32, 128)

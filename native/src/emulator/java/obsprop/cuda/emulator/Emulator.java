@@ -161,6 +161,11 @@ public final class Emulator {
         return count("emulator_products_with_gelu_vjp");
     }
 
+    /** How many products of fragments warps have computed together. */
+    public long tensorProducts() {
+        return count("emulator_tensor_products");
+    }
+
     /** Launches of graphs so far. */
     public long graphLaunches() {
         return count("emulator_graph_launches");

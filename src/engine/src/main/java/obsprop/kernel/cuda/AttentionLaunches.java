@@ -13,8 +13,8 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
- * Attention, its VJP and its pattern: of many short prompts by kernels of their own, see {@code kernels.cu} for how blocks
- * share the work.
+ * Attention, its VJP and its pattern: on tensor cores where {@link FusedAttention} serves, otherwise of long prompts or few by
+ * {@link LongAttention}, of many short ones by kernels of their own; see {@code kernels.cu} for how blocks share the work.
  */
 final class AttentionLaunches implements AutoCloseable {
     /** {@code ROWS_PER_BLOCK}, {@code WARPS * LANES} and {@code MAX_WIDTH} of {@code kernels.cu}. */
@@ -35,6 +35,7 @@ final class AttentionLaunches implements AutoCloseable {
 
     private final Launcher launcher;
     private final Transfers transfers;
+    private final FusedAttention fusedAttention;
     private final LongAttention longAttention;
     private final IntTable parts;
     private final Scratch deltas;
@@ -42,12 +43,17 @@ final class AttentionLaunches implements AutoCloseable {
     AttentionLaunches(CudaDevice device, Launcher launcher, Transfers transfers, CudaPrecision precision) {
         this.launcher = launcher;
         this.transfers = transfers;
+        fusedAttention = new FusedAttention(device, launcher, precision);
         longAttention = new LongAttention(device, launcher, precision);
         parts = new IntTable(device);
         deltas = new Scratch(device);
     }
 
     void forward(AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z) {
+        if (fusedAttention.serves(in, segments, z)) {
+            fusedAttention.forward(in, spec, segments, z);
+            return;
+        }
         if (isBatched(segments, 1)) {
             longAttention.forward(in, spec, segments, z);
             return;
@@ -55,7 +61,7 @@ final class AttentionLaunches implements AutoCloseable {
         int[] table = parts(segments);
         launcher.begin();
         launcher.view(in.q()).view(in.k()).view(in.v());
-        attention(in, spec, 1);
+        attention(launcher, in, spec, 1);
         launcher.arguments().add(parts.upload(table));
         launcher.view(z).view(in.lse());
         launcher.launch("attention", new Grid(table.length / 3, in.q().size(1), 1, THREADS));
@@ -64,6 +70,10 @@ final class AttentionLaunches implements AutoCloseable {
     void vjp(Tensor dz, AttentionInputs in, AttentionSpec spec, Segments segments, AttentionRule rule,
             AttentionCotangents out) {
         int cotangents = segments.rows() == 0 ? 0 : dz.size(0) / segments.rows();
+        if (cotangents > 0 && fusedAttention.serves(dz, in, segments, rule, out)) {
+            fusedAttention.vjp(dz, in, spec, segments, rule, out);
+            return;
+        }
         if (isBatched(segments, cotangents)) {
             longAttention.vjp(dz, in, spec, segments, rule, out, () -> clearKeys(rule, out));
             return;
@@ -107,7 +117,7 @@ final class AttentionLaunches implements AutoCloseable {
     void pattern(AttentionInputs in, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
         launcher.begin();
         launcher.view(in.q()).view(in.k()).view(in.lse());
-        attention(in, spec, 1);
+        attention(launcher, in, spec, 1);
         launcher.arguments().add(segments.start(prompt)).add(segments.length(prompt));
         launcher.view(pattern);
         launcher.launch("attentionPattern", new Grid(segments.length(prompt), in.q().size(1), 1, THREADS));
@@ -117,12 +127,12 @@ final class AttentionLaunches implements AutoCloseable {
     private void saved(Tensor dz, AttentionInputs in, AttentionSpec spec, int cotangents, int[] table) {
         launcher.begin();
         launcher.view(dz).view(in.q()).view(in.k()).view(in.v()).view(in.lse());
-        attention(in, spec, cotangents);
+        attention(launcher, in, spec, cotangents);
         launcher.arguments().add(parts.upload(table));
     }
 
     /** {@code struct Attention}. */
-    private void attention(AttentionInputs in, AttentionSpec spec, int cotangents) {
+    static void attention(Launcher launcher, AttentionInputs in, AttentionSpec spec, int cotangents) {
         int width = in.q().size(2);
         if (width > MAX_WIDTH) {
             throw new IllegalArgumentException("heads of width " + width + ": the CUDA kernels take at most " + MAX_WIDTH
@@ -157,6 +167,7 @@ final class AttentionLaunches implements AutoCloseable {
 
     @Override
     public void close() {
+        fusedAttention.close();
         longAttention.close();
         parts.close();
         deltas.close();
