@@ -15,6 +15,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -39,6 +40,12 @@ public final class CudaLoader {
     private static final int NAME_LENGTH = 256;
 
     private CudaLoader() {}
+
+    /** The value of a setting: of the system property, otherwise of the environment variable of that name in capitals, with underscores. */
+    public static Optional<String> setting(String property) {
+        String environment = property.toUpperCase(Locale.ROOT).replace('.', '_');
+        return Optional.ofNullable(System.getProperty(property)).or(() -> Optional.ofNullable(System.getenv(environment)));
+    }
 
     /** Looks for a driver, a device and cuBLAS, in this order, and says what is missing. Never throws. */
     public static CudaProbe probe() {

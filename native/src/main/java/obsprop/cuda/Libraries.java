@@ -8,7 +8,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Stream;
 
@@ -38,7 +37,7 @@ final class Libraries {
 
     /** Loads the driver; the answer is the reason why it could not be. */
     static Optional<String> loadDriver() {
-        Optional<String> explicit = setting(CudaLoader.DRIVER);
+        Optional<String> explicit = CudaLoader.setting(CudaLoader.DRIVER);
         Outcome outcome = explicit.isPresent()
                 ? load(Path.of(explicit.get()), DRIVER_SYMBOL)
                 : bySystem(DRIVER_NAME, DRIVER_SYMBOL).map(path -> load(path, DRIVER_SYMBOL)).orElse(
@@ -54,7 +53,7 @@ final class Libraries {
     }
 
     private static Outcome findCublas(int newest) {
-        Optional<String> explicit = setting(CudaLoader.CUBLAS);
+        Optional<String> explicit = CudaLoader.setting(CudaLoader.CUBLAS);
         if (explicit.isPresent()) {
             return load(Path.of(explicit.get()), CUBLAS_SYMBOL);
         }
@@ -96,11 +95,6 @@ final class Libraries {
         } catch (IllegalCallerException e) {
             return new Missing("this JVM allows no native code: start it with --enable-native-access");
         }
-    }
-
-    private static Optional<String> setting(String property) {
-        String environment = property.toUpperCase(Locale.ROOT).replace('.', '_');
-        return Optional.ofNullable(System.getProperty(property)).or(() -> Optional.ofNullable(System.getenv(environment)));
     }
 
     /** The file that the system's loader (LD_LIBRARY_PATH, its cache) finds under {@code name}. */

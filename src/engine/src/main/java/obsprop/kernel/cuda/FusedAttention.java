@@ -5,6 +5,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaFunction.Grid;
+import obsprop.cuda.CudaLoader;
 import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
@@ -19,6 +20,9 @@ import obsprop.tensor.Tensor;
  * a pass of their own, the pattern and its cotangent when they are multiplied; sums are fp32.
  */
 final class FusedAttention implements AutoCloseable {
+    /** The setting that turns it on: no card has run these kernels yet, so nobody's numbers depend on them unasked. */
+    static final String SETTING = "obsprop.cuda.fused";
+
     /** {@code mma.sync} of bfloat16 and TF32. */
     private static final int CAPABILITY = 80;
     /** Mean length of prompts from which on this is used, {@code QUERIES}: not yet tuned on a card. */
@@ -54,7 +58,9 @@ final class FusedAttention implements AutoCloseable {
     FusedAttention(CudaDevice device, Launcher launcher, CudaPrecision precision) {
         this.launcher = launcher;
         this.precision = precision;
-        available = precision != CudaPrecision.FP32 && device.description().computeCapability() >= CAPABILITY;
+        available = CudaLoader.setting(SETTING).map(Boolean::parseBoolean).orElse(false)
+                && precision != CudaPrecision.FP32
+                && device.description().computeCapability() >= CAPABILITY;
         forwardParts = new IntTable(device);
         vjpParts = new IntTable(device);
         operands = new Scratch(device);

@@ -25,6 +25,8 @@ import obsprop.tensor.Tensor;
 import obsprop.testing.Measured;
 import obsprop.testing.Tensors;
 import obsprop.testing.Tolerance;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -38,6 +40,31 @@ class CudaFusedAttentionTest {
     private static final double STEP = 1.0 / 64;
     /** Where rows begin in their buffers. */
     private static final int ALIGNED = 4;
+
+    @BeforeAll
+    static void turnOn() {
+        System.setProperty(FusedAttention.SETTING, "true");
+    }
+
+    @AfterAll
+    static void turnOff() {
+        System.clearProperty(FusedAttention.SETTING);
+    }
+
+    /** Until a card has run it. */
+    @ParameterizedTest
+    @MethodSource("precisions")
+    void isOffUnlessAskedFor(CudaPrecision precision) {
+        turnOff();
+        try (Bed bed = new Bed(precision, new Shape(1, 1, 64, plain(64), 2, 1, 70), 0, ALIGNED)) {
+            assertFused(false, () -> {
+                bed.forward();
+                bed.fetch(bed.z);
+            });
+        } finally {
+            turnOn();
+        }
+    }
 
     /** A ragged batch, H heads in G groups of width D, the magnitude of queries and keys, and K. */
     record Shape(int heads, int groups, int width, AttentionSpec spec, double magnitude, int cotangents, int... lengths) {
