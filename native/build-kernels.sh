@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/src/main/cuda"
 target=../resources/obsprop/cuda/kernels.fatbin
 out=${1:-$target}
-nvcc -fatbin -O3 -compress-mode=size \
+nvcc -fatbin -O3 -compress-mode=size --threads 0 \
     -gencode arch=compute_75,code=compute_75 -gencode arch=compute_80,code=compute_80 \
     -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -gencode arch=compute_100,code=sm_100 \
     -o "$out.new" kernels.cu
