@@ -35,8 +35,6 @@ final class Tiles {
     static final int SIZE = ROWS * WIDTH;
     /** Rows of a thin tile. */
     static final int THIN_ROWS = 8;
-    /** Columns that {@link #piece4x2} works on. */
-    private static final int PIECE = 512;
     private static final VectorSpecies<Integer> I = F.withLanes(int.class);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     /** The upper of two BF16 in an int is a float but for the lower. */
@@ -100,37 +98,24 @@ final class Tiles {
      */
     static void addRank4(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yRow) {
-        int pieces = pieces(cols);
-        for (int c = 0; c < pieces; c += PIECE) {
-            piece4x2(w, wAt + 4L * c, wRow, d, dAt, tokens & -2, y, 4L * c, yRow);
-        }
         int t = 0;
         for (; WIDE && t + 4 <= tokens; t += 4) {
             rank4x4(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
         }
         for (; t + 2 <= tokens; t += 2) {
-            rank4x2(w, wAt + 4L * pieces, wRow, d, dAt + 16L * t, cols - pieces, y, t * yRow + 4L * pieces, yRow);
+            rank4x2(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
         }
         if (t < tokens) {
             rank4x1(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow);
         }
     }
 
-    /** How many of the columns go by pieces. */
-    private static int pieces(int cols) {
-        return WIDE ? 0 : cols - cols % PIECE;
-    }
-
     /** The same with W in BF16; of every 2N columns y has first the even ones ({@link Pairs}). */
     static void addRank4Bf16(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yRow) {
-        int pieces = pieces(cols);
-        for (int c = 0; c < pieces; c += PIECE) {
-            piece4x2Bf16(w, wAt + 2L * c, wRow, d, dAt, tokens & -2, y, 4L * c, yRow);
-        }
         int t = 0;
         for (; t + 2 <= tokens; t += 2) {
-            rank4x2Bf16(w, wAt + 2L * pieces, wRow, d, dAt + 16L * t, cols - pieces, y, t * yRow + 4L * pieces, yRow);
+            rank4x2Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
         }
         if (t < tokens) {
             rank4x1Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow);
@@ -500,50 +485,6 @@ final class Tiles {
         }
     }
 
-    /** All pairs of tokens for {@link #PIECE} columns: slices of constant size spare the checks on the way into the loop. */
-    private static void piece4x2(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, MemorySegment y, long yAt, long yRow) {
-        w = Lanes.plain(w);
-        d = Lanes.plain(d);
-        y = Lanes.plain(y);
-        MemorySegment w0 = w.asSlice(wAt, 4L * PIECE);
-        MemorySegment w1 = w.asSlice(wAt + wRow, 4L * PIECE);
-        MemorySegment w2 = w.asSlice(wAt + 2 * wRow, 4L * PIECE);
-        MemorySegment w3 = w.asSlice(wAt + 3 * wRow, 4L * PIECE);
-        for (int t = 0; t < tokens; t += 2) {
-            MemorySegment f = d.asSlice(dAt + 16L * t, 32);
-            FloatVector d00 = FloatVector.broadcast(F, f.get(FLOAT, 0));
-            FloatVector d01 = FloatVector.broadcast(F, f.get(FLOAT, 4));
-            FloatVector d02 = FloatVector.broadcast(F, f.get(FLOAT, 8));
-            FloatVector d03 = FloatVector.broadcast(F, f.get(FLOAT, 12));
-            FloatVector d10 = FloatVector.broadcast(F, f.get(FLOAT, 16));
-            FloatVector d11 = FloatVector.broadcast(F, f.get(FLOAT, 20));
-            FloatVector d12 = FloatVector.broadcast(F, f.get(FLOAT, 24));
-            FloatVector d13 = FloatVector.broadcast(F, f.get(FLOAT, 28));
-            MemorySegment y0 = y.asSlice(yAt + t * yRow, 4L * PIECE);
-            MemorySegment y1 = y.asSlice(yAt + (t + 1) * yRow, 4L * PIECE);
-            for (int c = 0; c < PIECE; c += N) {
-                long at = 4L * c;
-                FloatVector s0 = FloatVector.fromMemorySegment(F, y0, at, ORDER);
-                FloatVector s1 = FloatVector.fromMemorySegment(F, y1, at, ORDER);
-                FloatVector v = FloatVector.fromMemorySegment(F, w0, at, ORDER);
-                s0 = d00.fma(v, s0);
-                s1 = d10.fma(v, s1);
-                v = FloatVector.fromMemorySegment(F, w1, at, ORDER);
-                s0 = d01.fma(v, s0);
-                s1 = d11.fma(v, s1);
-                v = FloatVector.fromMemorySegment(F, w2, at, ORDER);
-                s0 = d02.fma(v, s0);
-                s1 = d12.fma(v, s1);
-                v = FloatVector.fromMemorySegment(F, w3, at, ORDER);
-                s0 = d03.fma(v, s0);
-                s1 = d13.fma(v, s1);
-                s0.intoMemorySegment(y0, at, ORDER);
-                s1.intoMemorySegment(y1, at, ORDER);
-            }
-        }
-    }
-
     private static void rank4x2(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
         w = Lanes.plain(w);
@@ -610,69 +551,6 @@ final class Tiles {
             v = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
             s0 = d03.fma(v, s0);
             s0.intoMemorySegment(y, y0 + at, ORDER);
-        }
-    }
-
-    private static void piece4x2Bf16(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, MemorySegment y, long yAt, long yRow) {
-        w = Lanes.plain(w);
-        d = Lanes.plain(d);
-        y = Lanes.plain(y);
-        MemorySegment w0 = w.asSlice(wAt, 2L * PIECE);
-        MemorySegment w1 = w.asSlice(wAt + wRow, 2L * PIECE);
-        MemorySegment w2 = w.asSlice(wAt + 2 * wRow, 2L * PIECE);
-        MemorySegment w3 = w.asSlice(wAt + 3 * wRow, 2L * PIECE);
-        for (int t = 0; t < tokens; t += 2) {
-            MemorySegment f = d.asSlice(dAt + 16L * t, 32);
-            FloatVector d00 = FloatVector.broadcast(F, f.get(FLOAT, 0));
-            FloatVector d01 = FloatVector.broadcast(F, f.get(FLOAT, 4));
-            FloatVector d02 = FloatVector.broadcast(F, f.get(FLOAT, 8));
-            FloatVector d03 = FloatVector.broadcast(F, f.get(FLOAT, 12));
-            FloatVector d10 = FloatVector.broadcast(F, f.get(FLOAT, 16));
-            FloatVector d11 = FloatVector.broadcast(F, f.get(FLOAT, 20));
-            FloatVector d12 = FloatVector.broadcast(F, f.get(FLOAT, 24));
-            FloatVector d13 = FloatVector.broadcast(F, f.get(FLOAT, 28));
-            MemorySegment y0 = y.asSlice(yAt + t * yRow, 4L * PIECE);
-            MemorySegment y1 = y.asSlice(yAt + (t + 1) * yRow, 4L * PIECE);
-            for (int c = 0; c < PIECE; c += 2 * N) {
-                long at = 4L * c;
-                IntVector b0 = IntVector.fromMemorySegment(I, w0, 2L * c, ORDER);
-                IntVector b1 = IntVector.fromMemorySegment(I, w1, 2L * c, ORDER);
-                IntVector b2 = IntVector.fromMemorySegment(I, w2, 2L * c, ORDER);
-                IntVector b3 = IntVector.fromMemorySegment(I, w3, 2L * c, ORDER);
-                FloatVector s0 = FloatVector.fromMemorySegment(F, y0, at, ORDER);
-                FloatVector s1 = FloatVector.fromMemorySegment(F, y1, at, ORDER);
-                FloatVector v = b0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-                s0 = d00.fma(v, s0);
-                s1 = d10.fma(v, s1);
-                v = b1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-                s0 = d01.fma(v, s0);
-                s1 = d11.fma(v, s1);
-                v = b2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-                s0 = d02.fma(v, s0);
-                s1 = d12.fma(v, s1);
-                v = b3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-                s0 = d03.fma(v, s0);
-                s1 = d13.fma(v, s1);
-                s0.intoMemorySegment(y0, at, ORDER);
-                s1.intoMemorySegment(y1, at, ORDER);
-                s0 = FloatVector.fromMemorySegment(F, y0, at + BYTES, ORDER);
-                s1 = FloatVector.fromMemorySegment(F, y1, at + BYTES, ORDER);
-                v = b0.and(HIGH).reinterpretAsFloats();
-                s0 = d00.fma(v, s0);
-                s1 = d10.fma(v, s1);
-                v = b1.and(HIGH).reinterpretAsFloats();
-                s0 = d01.fma(v, s0);
-                s1 = d11.fma(v, s1);
-                v = b2.and(HIGH).reinterpretAsFloats();
-                s0 = d02.fma(v, s0);
-                s1 = d12.fma(v, s1);
-                v = b3.and(HIGH).reinterpretAsFloats();
-                s0 = d03.fma(v, s0);
-                s1 = d13.fma(v, s1);
-                s0.intoMemorySegment(y0, at + BYTES, ORDER);
-                s1.intoMemorySegment(y1, at + BYTES, ORDER);
-            }
         }
     }
 
