@@ -48,7 +48,7 @@ final class CpuProductsTest {
         multiply(DType.F32, rows, Layout.CONTIGUOUS, Write.ACCUMULATE);
     }
 
-    /** Rows so long that they are worked on piece by piece, and end in a ragged one. */
+    /** Rows so long that they make several strips, the last a ragged one. */
     @ParameterizedTest
     @EnumSource(names = {"F32", "BF16"})
     void longRows(DType type) {

@@ -7,7 +7,8 @@ import obsprop.tensor.DType;
 
 /**
  * {@code dX (+)= dY W} for few tokens: four rows of W at a time meet all tokens, so that W is read once, in place and in
- * the order of memory. A chunk is a strip of columns; its sums for all tokens stay in the cache.
+ * the order of memory. A chunk is a strip of columns; its sums for all tokens stay in the cache. BF16 is widened by pairs in
+ * registers, and the sums are put in order at the end ({@link Pairs}).
  */
 final class RankUpdates {
     private static final int ROWS = 4;
