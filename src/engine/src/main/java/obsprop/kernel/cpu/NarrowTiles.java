@@ -123,7 +123,7 @@ final class NarrowTiles {
         q = Lanes.plain(q);
         tile = Lanes.plain(tile);
         long p0 = pAt;
-        long p1 = pAt + 1 * pRow;
+        long p1 = pAt + pRow;
         long p2 = pAt + 2 * pRow;
         long p3 = pAt + 3 * pRow;
         FloatVector a00 = FloatVector.zero(F);
