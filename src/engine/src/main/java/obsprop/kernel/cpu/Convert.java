@@ -18,6 +18,8 @@ final class Convert {
 
     static final VectorSpecies<Short> H =
             VectorSpecies.of(short.class, VectorShape.forBitSize(Lanes.F.vectorBitSize() / 2));
+    /** Of two BF16 in an int, the upper is the float that is left by this mask, the lower that of a shift by 16. */
+    static final int HIGH = 0xFFFF0000;
     /** 2^112, the ratio of the exponent biases of F32 and F16. */
     private static final float REBIAS = 0x1p112f;
 

@@ -1,5 +1,7 @@
 package obsprop.kernel.cpu;
 
+import static obsprop.kernel.cpu.Convert.HIGH;
+import static obsprop.kernel.cpu.Convert.I;
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.FLOAT;
@@ -11,7 +13,6 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * The tiles of {@link Tiles} and {@link SmallTiles} for 16 vector registers: four rows by two vectors.
@@ -26,8 +27,6 @@ final class NarrowTiles {
     /** Vectors in a row of a tile. */
     static final int VECTORS = 2;
 
-    private static final VectorSpecies<Integer> I = F.withLanes(int.class);
-    private static final int HIGH = 0xFFFF0000;
 
     private NarrowTiles() {}
 

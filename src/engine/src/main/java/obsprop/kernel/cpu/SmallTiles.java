@@ -1,5 +1,7 @@
 package obsprop.kernel.cpu;
 
+import static obsprop.kernel.cpu.Convert.HIGH;
+import static obsprop.kernel.cpu.Convert.I;
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.FLOAT;
@@ -9,7 +11,6 @@ import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Register tiles for {@link SmallProducts}: single elements of four rows of activations meet four vectors of a weight's row
@@ -23,8 +24,6 @@ final class SmallTiles {
     /** Floats that a tile is written to. */
     static final int SIZE = ROWS * COLUMNS;
 
-    private static final VectorSpecies<Integer> I = F.withLanes(int.class);
-    private static final int HIGH = 0xFFFF0000;
 
     private SmallTiles() {}
 

@@ -1,5 +1,7 @@
 package obsprop.kernel.cpu;
 
+import static obsprop.kernel.cpu.Convert.HIGH;
+import static obsprop.kernel.cpu.Convert.I;
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.FLOAT;
@@ -12,7 +14,6 @@ import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * The register tiles that every matrix product is made of. Each is one method, long because a vector that crosses a call
@@ -35,10 +36,7 @@ final class Tiles {
     static final int SIZE = ROWS * WIDTH;
     /** Rows of a thin tile. */
     static final int THIN_ROWS = 8;
-    private static final VectorSpecies<Integer> I = F.withLanes(int.class);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
-    /** The upper of two BF16 in an int is a float but for the lower. */
-    private static final int HIGH = 0xFFFF0000;
 
     private Tiles() {}
 

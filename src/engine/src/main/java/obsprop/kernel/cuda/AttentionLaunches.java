@@ -22,7 +22,6 @@ final class AttentionLaunches implements AutoCloseable {
 
     private static final int THREADS = 128;
     private static final int MAX_WIDTH = 256;
-    private static final int MAX_GRID = 65535;
 
     /** Mean length of prompts from which on {@link LongAttention} is always faster: it works on one prompt after the other. */
     private static final int LONG = 64;
@@ -80,7 +79,7 @@ final class AttentionLaunches implements AutoCloseable {
         }
         int[] table = parts(segments);
         int blocks = table.length / 3;
-        Grid keys = new Grid(blocks, in.k().size(1), Math.min(cotangents, MAX_GRID), THREADS);
+        Grid keys = new Grid(blocks, in.k().size(1), Math.min(cotangents, Launcher.MAX_GRID), THREADS);
         switch (rule) {
             case FROZEN -> {
                 saved(dz, in, spec, cotangents, table);

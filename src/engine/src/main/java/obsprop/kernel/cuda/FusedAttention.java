@@ -35,7 +35,6 @@ final class FusedAttention implements AutoCloseable {
 
     private static final int MAX_OWNED = 64;
     private static final int THREADS_PER_ROW = 2;
-    private static final int MAX_GRID = 65535;
     /** Threads of the pass that rounds, each to {@code CHUNK} bytes. */
     private static final int ROUNDING_THREADS = 256;
 
@@ -83,7 +82,7 @@ final class FusedAttention implements AutoCloseable {
         return available
                 && (width == 64 || width == 128)
                 && segments.rows() >= (long) SHORTEST * segments.count()
-                && segments.rows() / owned(width) + segments.count() <= MAX_GRID
+                && segments.rows() / owned(width) + segments.count() <= Launcher.MAX_GRID
                 && Stream.of(heads).allMatch(x -> Launcher.wide(width, x) == 1);
     }
 
@@ -139,7 +138,7 @@ final class FusedAttention implements AutoCloseable {
         /** Takes so many cotangents at once as scratch is meant for. */
         void split(Tensor dz, Rows work) {
             int rows = in.q().size(0);
-            int atOnce = rows * Math.clamp(COTANGENTS / in.q().elements(), 1, Math.min(dz.size(0) / rows, MAX_GRID));
+            int atOnce = rows * Math.clamp(COTANGENTS / in.q().elements(), 1, Math.min(dz.size(0) / rows, Launcher.MAX_GRID));
             for (int from = 0; from < dz.size(0); from += atOnce) {
                 work.apply(from, Math.min(from + atOnce, dz.size(0)));
             }
@@ -203,7 +202,7 @@ final class FusedAttention implements AutoCloseable {
     /** Rounds as many tensors, the first and largest of which is x. */
     private void round(String kernel, Tensor x, int tensors) {
         long blocks = (x.elements() * bytes() / CHUNK + ROUNDING_THREADS - 1) / ROUNDING_THREADS;
-        launcher.launch(name(kernel, x), new Grid((int) Math.min(blocks, MAX_GRID), tensors, 1, ROUNDING_THREADS));
+        launcher.launch(name(kernel, x), new Grid((int) Math.min(blocks, Launcher.MAX_GRID), tensors, 1, ROUNDING_THREADS));
     }
 
     /** A block for each head of x, each part and each cotangent, whose warps own 16 rows each. */

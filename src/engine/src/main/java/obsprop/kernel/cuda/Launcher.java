@@ -17,7 +17,8 @@ final class Launcher {
     private static final int WARP = 32;
     private static final int MAX_THREADS = 256;
     private static final int VECTOR = 4;
-    private static final int MAX_GRID_Y = 65535;
+    /** Blocks along y or z at most. */
+    static final int MAX_GRID = 65535;
 
     private final CudaDevice device;
     private final KernelArguments arguments;
@@ -136,7 +137,7 @@ final class Launcher {
     void columns(String kernel, long rows, long n, int wide) {
         long columns = wide == 1 ? n / VECTOR : n;
         int threads = threads(columns);
-        int y = (int) Math.min(MAX_GRID_Y, (columns + threads - 1) / threads);
+        int y = (int) Math.min(MAX_GRID, (columns + threads - 1) / threads);
         launch(kernel, new Grid(Math.toIntExact(rows), y, 1, threads));
     }
 
