@@ -227,11 +227,27 @@ __device__ inline void putSome(float *row, int c, const Some<4> &v) {
     ((float4 *) row)[c / 4] = {v.x[0], v.x[1], v.x[2], v.x[3]};
 }
 
+__device__ inline void putSome(unsigned short *row, int c, const Some<1> &v) { row[c] = floatToBf16(v.x[0]); }
+
+__device__ inline void putSome(unsigned short *row, int c, const Some<4> &v) {
+    ((uint2 *) row)[c / 4] = {pairToBf16(v.x[0], v.x[1]), pairToBf16(v.x[2], v.x[3])};
+}
+
+// Where a kernel writes matrix rows of n elements in bfloat16 too, for the product that takes them next: contiguous, or nowhere.
+struct Rounded {
+    unsigned short *data;
+
+    template <int V>
+    __device__ inline void put(long long row, int n, int c, const Some<V> &v) const {
+        if (data) putSome(data + row * n, c, v);
+    }
+};
+
 #define GROUPS(V, c, n) for (int c = V * threadIdx.x; c < (n); c += V * blockDim.x)
 #define EACH(V, e) _Pragma("unroll") for (int e = 0; e < V; e++)
 
 template <int V>
-__device__ inline void normRow(const float *from, const Norm &p, float *to, float *stats) {
+__device__ inline void normRow(const float *from, const Norm &p, float *to, float *stats, Rounded rounded) {
     float mean = 0;
     if (p.kind == LAYER) {
         float sum = 0;
@@ -252,6 +268,7 @@ __device__ inline void normRow(const float *from, const Norm &p, float *to, floa
         if (p.bias.data) y = some<V>(p.bias, c);
         EACH(V, e) y.x[e] += (p.gainOffset + gain.x[e]) * ((x.x[e] - mean) * rstd);
         putSome(to, c, y);
+        rounded.put(blockIdx.x, p.n, c, y);
     }
     if (threadIdx.x == 0) {
         stats[0] = mean;
@@ -259,10 +276,10 @@ __device__ inline void normRow(const float *from, const Norm &p, float *to, floa
     }
 }
 
-extern "C" __global__ void normForward(View x, Norm p, View y, View stats, int wide) {
+extern "C" __global__ void normForward(View x, Norm p, View y, View stats, int wide, Rounded rounded) {
     long long i = blockIdx.x / p.heads, h = blockIdx.x % p.heads;
-    if (wide) normRow<4>(row(x, i, h), p, row(y, i, h), row(stats, i, h));
-    else normRow<1>(row(x, i, h), p, row(y, i, h), row(stats, i, h));
+    if (wide) normRow<4>(row(x, i, h), p, row(y, i, h), row(stats, i, h), rounded);
+    else normRow<1>(row(x, i, h), p, row(y, i, h), row(stats, i, h), rounded);
 }
 
 // PAPER: sqrt(n) / ||x||
@@ -275,7 +292,7 @@ __device__ inline float paperFactor(const float *x, int n) {
 // norm: y = g * (x - mean) * rstd + bias
 template <int V>
 __device__ inline void normVjpRow(const float *from, const float *at, const float *stats, const Norm &p, int rule,
-                                  float *to, int accumulate) {
+                                  float *to, int accumulate, Rounded rounded) {
     float mean = stats[0], rstd = stats[1];
     float factor = rule == PAPER ? paperFactor(at, p.n) : rule == EXACT || rule == FROZEN ? rstd : 1;
     float centre = 0, along = 0;
@@ -302,14 +319,16 @@ __device__ inline void normVjpRow(const float *from, const float *at, const floa
             out.x[e] += factor * (scaled - centre - xh * along);
         }
         putSome(to, c, out);
+        rounded.put(blockIdx.x, p.n, c, out);
     }
 }
 
-extern "C" __global__ void normVjp(View dy, View x, View stats, Norm p, int rule, View dx, int accumulate, int wide) {
+extern "C" __global__ void normVjp(
+        View dy, View x, View stats, Norm p, int rule, View dx, int accumulate, int wide, Rounded rounded) {
     long long i = blockIdx.x / p.heads, h = blockIdx.x % p.heads, saved = i % p.rows;
     const float *from = row(dy, i, h), *at = row(x, saved, h), *known = row(stats, saved, h);
-    if (wide) normVjpRow<4>(from, at, known, p, rule, row(dx, i, h), accumulate);
-    else normVjpRow<1>(from, at, known, p, rule, row(dx, i, h), accumulate);
+    if (wide) normVjpRow<4>(from, at, known, p, rule, row(dx, i, h), accumulate, rounded);
+    else normVjpRow<1>(from, at, known, p, rule, row(dx, i, h), accumulate, rounded);
 }
 
 // ---- elementwise: as moving data
@@ -365,49 +384,78 @@ __device__ inline float derivative(int f, float x) {
     }
 }
 
-extern "C" __global__ void activation(int f, View x, View y, int n, int wide) {
-    const float *from = row(x, blockIdx.x);
-    float *to = row(y, blockIdx.x);
-    if (wide) {
-        COLUMNS(c, n / 4) {
-            float4 v = ((const float4 *) from)[c];
-            ((float4 *) to)[c] = {activate(f, v.x), activate(f, v.y), activate(f, v.z), activate(f, v.w)};
-        }
-    } else {
-        COLUMNS(c, n) to[c] = activate(f, from[c]);
+// The columns of a thread, V at once.
+#define COLUMN_GROUPS(V, c, n) \
+    for (int c = V * (blockIdx.y * blockDim.x + threadIdx.x); c < (n); c += V * gridDim.y * blockDim.x)
+
+template <int V>
+__device__ inline void activateRow(int f, const float *from, float *to, int n, Rounded rounded) {
+    COLUMN_GROUPS(V, c, n) {
+        Some<V> x = some<V>(from, c);
+        EACH(V, e) x.x[e] = activate(f, x.x[e]);
+        putSome(to, c, x);
+        rounded.put(blockIdx.x, n, c, x);
+    }
+}
+
+extern "C" __global__ void activation(int f, View x, View y, int n, int wide, Rounded rounded) {
+    if (wide) activateRow<4>(f, row(x, blockIdx.x), row(y, blockIdx.x), n, rounded);
+    else activateRow<1>(f, row(x, blockIdx.x), row(y, blockIdx.x), n, rounded);
+}
+
+template <int V>
+__device__ inline void activateRowVjp(int f, const float *from, const float *at, float *to, int n, Rounded rounded) {
+    COLUMN_GROUPS(V, c, n) {
+        Some<V> d = some<V>(from, c), x = some<V>(at, c);
+        EACH(V, e) d.x[e] *= derivative(f, x.x[e]);
+        putSome(to, c, d);
+        rounded.put(blockIdx.x, n, c, d);
     }
 }
 
 // activation: y = f(x)
-extern "C" __global__ void activationVjp(int f, View dy, View x, View dx, int rows, int n, int wide) {
+extern "C" __global__ void activationVjp(int f, View dy, View x, View dx, int rows, int n, int wide, Rounded rounded) {
     const float *from = row(dy, blockIdx.x), *at = row(x, blockIdx.x % rows);
-    float *to = row(dx, blockIdx.x);
-    if (wide) {
-        COLUMNS(c, n / 4) {
-            float4 d = ((const float4 *) from)[c], v = ((const float4 *) at)[c];
-            ((float4 *) to)[c] = {derivative(f, v.x) * d.x, derivative(f, v.y) * d.y, derivative(f, v.z) * d.z,
-                                  derivative(f, v.w) * d.w};
-        }
-    } else {
-        COLUMNS(c, n) to[c] = derivative(f, at[c]) * from[c];
+    if (wide) activateRowVjp<4>(f, from, at, row(dx, blockIdx.x), n, rounded);
+    else activateRowVjp<1>(f, from, at, row(dx, blockIdx.x), n, rounded);
+}
+
+template <int V>
+__device__ inline void gateRow(int f, const float *gate, const float *up, float *to, int n, Rounded rounded) {
+    COLUMN_GROUPS(V, c, n) {
+        Some<V> g = some<V>(gate, c), u = some<V>(up, c);
+        EACH(V, e) g.x[e] = activate(f, g.x[e]) * u.x[e];
+        putSome(to, c, g);
+        rounded.put(blockIdx.x, n, c, g);
     }
 }
 
-extern "C" __global__ void gated(int f, View gate, View up, View y, int n) {
-    const float *g = row(gate, blockIdx.x), *u = row(up, blockIdx.x);
-    float *to = row(y, blockIdx.x);
-    COLUMNS(c, n) to[c] = activate(f, g[c]) * u[c];
+extern "C" __global__ void gated(int f, View gate, View up, View y, int n, int wide, Rounded rounded) {
+    if (wide) gateRow<4>(f, row(gate, blockIdx.x), row(up, blockIdx.x), row(y, blockIdx.x), n, rounded);
+    else gateRow<1>(f, row(gate, blockIdx.x), row(up, blockIdx.x), row(y, blockIdx.x), n, rounded);
+}
+
+template <int V>
+__device__ inline void gateRowVjp(
+        int f, const float *from, const float *gate, const float *up, float *toGate, float *toUp, int n, Rounded rounded) {
+    COLUMN_GROUPS(V, c, n) {
+        Some<V> d = some<V>(from, c), g = some<V>(gate, c), u = some<V>(up, c), dGate, dUp; // dGate or dUp may be dy
+        EACH(V, e) {
+            dGate.x[e] = d.x[e] * u.x[e] * derivative(f, g.x[e]);
+            dUp.x[e] = d.x[e] * activate(f, g.x[e]);
+        }
+        putSome(toGate, c, dGate);
+        putSome(toUp, c, dUp);
+        rounded.put(blockIdx.x, n, c, dGate);
+    }
 }
 
 // gated: y = f(gate) * up
-extern "C" __global__ void gatedVjp(int f, View dy, View gate, View up, View dGate, View dUp, int rows, int n) {
+extern "C" __global__ void gatedVjp(
+        int f, View dy, View gate, View up, View dGate, View dUp, int rows, int n, int wide, Rounded rounded) {
     const float *from = row(dy, blockIdx.x), *g = row(gate, blockIdx.x % rows), *u = row(up, blockIdx.x % rows);
-    float *toGate = row(dGate, blockIdx.x), *toUp = row(dUp, blockIdx.x);
-    COLUMNS(c, n) {
-        float d = from[c]; // dGate or dUp may be dy
-        toGate[c] = d * u[c] * derivative(f, g[c]);
-        toUp[c] = d * activate(f, g[c]);
-    }
+    if (wide) gateRowVjp<4>(f, from, g, u, row(dGate, blockIdx.x), row(dUp, blockIdx.x), n, rounded);
+    else gateRowVjp<1>(f, from, g, u, row(dGate, blockIdx.x), row(dUp, blockIdx.x), n, rounded);
 }
 
 extern "C" __global__ void softCap(float cap, View x, int n) {
@@ -573,9 +621,16 @@ __device__ inline Pair pairOf(const Attention &p, bool sees, const float *mine, 
     return {expf(s - *lse), capSlope(p, s)};
 }
 
-// attention: z[t] = sum_j A[t,j] v[j]. Writes dq and, for attentionVjpKey, delta[t] = sum_j A[t,j] dA[t,j].
+// The product of two rows, in every lane.
+__device__ inline float warpDot(const float *a, const float *b, int n) {
+    float sum = 0;
+    for (int c = threadIdx.x % LANES; c < n; c += LANES) sum += a[c] * b[c];
+    return warpSum(sum);
+}
+
+// attention: z[t] = sum_j A[t,j] v[j]. Writes dq and, for attentionVjpKey, delta[t] = sum_j A[t,j] dA[t,j] = dz[t] z[t].
 extern "C" __global__ void attentionVjpQuery(
-        View dz, View q, View k, View v, View lse, Attention p, const int *parts, View dq, View delta) {
+        View dz, View q, View k, View v, View lse, Attention p, const int *parts, View z, View dq, View delta) {
     __shared__ Tile tile;
     __shared__ float weights[WARPS][ROWS][LANES];
     Part part = partOf(parts, blockIdx.x);
@@ -584,35 +639,31 @@ extern "C" __global__ void attentionVjpQuery(
     for (int kk = blockIdx.z; kk < p.cotangents; kk += gridDim.z) {
         long long start = part.start, dStart = (long long) kk * p.rows + part.start;
         float sums[ROWS][CHUNKS] = {}, mean[ROWS] = {};
-        for (int pass = 0; pass < 2; pass++) {
-            for (int j0 = begin; j0 < end; j0 += LANES) {
-                int count = min(LANES, end - j0), j = j0 + lane;
-                float dA[ROWS];
-                stage(tile, v, start + j0, g, count, p.width);
 #pragma unroll
-                for (int r = 0; r < ROWS; r++) {
-                    int t = part.first + warp * ROWS + r;
-                    bool sees = permitted(p, t, j, part.length);
-                    dA[r] = sees ? dot(row(dz, dStart + t, h), tile[lane], p.width) : 0;
-                }
-                stage(tile, k, start + j0, g, count, p.width);
+        for (int r = 0; r < ROWS; r++) {
+            int t = part.first + warp * ROWS + r;
+            if (t < part.length) mean[r] = warpDot(row(dz, dStart + t, h), row(z, start + t, h), p.width);
+        }
+        for (int j0 = begin; j0 < end; j0 += LANES) {
+            int count = min(LANES, end - j0), j = j0 + lane;
+            float dA[ROWS];
+            stage(tile, v, start + j0, g, count, p.width);
 #pragma unroll
-                for (int r = 0; r < ROWS; r++) {
-                    int t = part.first + warp * ROWS + r;
-                    bool sees = permitted(p, t, j, part.length);
-                    Pair pair = pairOf(p, sees, row(q, start + t, h), tile[lane], row(lse, start + t) + h);
-                    if (pass == 0) mean[r] += pair.a * dA[r];
-                    else weights[warp][r][lane] = pair.a * (dA[r] - mean[r]) * pair.slope;
-                }
-                if (pass == 1) {
-                    __syncwarp();
-                    accumulateRows(sums, weights[warp], tile, count, p.width);
-                }
+            for (int r = 0; r < ROWS; r++) {
+                int t = part.first + warp * ROWS + r;
+                bool sees = permitted(p, t, j, part.length);
+                dA[r] = sees ? dot(row(dz, dStart + t, h), tile[lane], p.width) : 0;
             }
-            if (pass == 0) {
+            stage(tile, k, start + j0, g, count, p.width);
 #pragma unroll
-                for (int r = 0; r < ROWS; r++) mean[r] = warpSum(mean[r]);
+            for (int r = 0; r < ROWS; r++) {
+                int t = part.first + warp * ROWS + r;
+                bool sees = permitted(p, t, j, part.length);
+                Pair pair = pairOf(p, sees, row(q, start + t, h), tile[lane], row(lse, start + t) + h);
+                weights[warp][r][lane] = pair.a * (dA[r] - mean[r]) * pair.slope;
             }
+            __syncwarp();
+            accumulateRows(sums, weights[warp], tile, count, p.width);
         }
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
@@ -1169,10 +1220,10 @@ __device__ inline bool allSee(const Attention &p, int t, int T, int j, int J, in
     return t + T <= length && j + J - 1 <= t && t + T - 1 - j < p.window;
 }
 
-// Writes factor[r / 8] * sums to rows first + r of head h, for r < count.
+// Writes factor[r / 8] * sums to rows first + r of head h, for r < count; rounded, of rows of `heads` heads, too.
 template <class F, int D>
 __device__ inline void writeRows(const View &to, long long first, int h, int count, const float (&sums)[D / 8][4],
-                                 const float (&factor)[2]) {
+                                 const float (&factor)[2], Rounded rounded = {}, int heads = 0) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int r = laneRow() + 8 * half;
@@ -1183,10 +1234,11 @@ __device__ inline void writeRows(const View &to, long long first, int h, int cou
             int chunk = d / F::PER_CHUNK * 8 + 2 * laneColumn(), quarter = d % F::PER_CHUNK / 4;
 #pragma unroll
             for (int side = 0; side < 2; side++) {
-                int e = 2 * half + side;
-                *(float4 *) (target + F::template column<D>(chunk + side, quarter)) = {
-                    factor[half] * sums[d][e], factor[half] * sums[d + 1][e],
-                    factor[half] * sums[d + 2][e], factor[half] * sums[d + 3][e]};
+                int e = 2 * half + side, column = F::template column<D>(chunk + side, quarter);
+                Some<4> four = {{factor[half] * sums[d][e], factor[half] * sums[d + 1][e],
+                                 factor[half] * sums[d + 2][e], factor[half] * sums[d + 3][e]}};
+                putSome(target, column, four);
+                rounded.put((first + r) * heads + h, D, column, four);
             }
         }
     }
@@ -1214,10 +1266,10 @@ __device__ inline void soften(float (&s)[N][4], float (&peak)[2], float (&total)
     EACH_RESULT(SUMS, n, e) sums[n][e] *= shrink[e / 2];
 }
 
-// Heads along x, so that the parts with most keys, which are first, start first. Without `saves`, lse is left as it is.
+// Heads along x, so that the parts with most keys, which are first, start first.
 template <class F, int D>
 __device__ inline void fusedForward(
-        const uint4 *operands, const Attention &p, const int *parts, const View &z, const View &lse, int saves) {
+        const uint4 *operands, const Attention &p, const int *parts, const View &z, const View &lse, Rounded rounded) {
     constexpr int KEYS = Fused<F, D>::OWNED, QUERIES = Fused<F, D>::QUERIES, THREADS = 2 * QUERIES, N = KEYS / 8;
     __shared__ Staged<F, D, KEYS> keys, values;
     Part part = partOf(parts, blockIdx.y);
@@ -1249,8 +1301,8 @@ __device__ inline void fusedForward(
         if (any) F::accumulate(sums, s, values);
     }
     float sum[2] = {quadSum(total[0]), quadSum(total[1])}, factor[2] = {1 / sum[0], 1 / sum[1]};
-    writeRows<F, D>(z, part.start + first, h, part.length - first, sums, factor);
-    if (saves && laneColumn() == 0) {
+    writeRows<F, D>(z, part.start + first, h, part.length - first, sums, factor, rounded, p.heads);
+    if (laneColumn() == 0) {
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             int t = first + laneRow() + 8 * half;
@@ -1415,8 +1467,8 @@ __device__ inline void fusedVjpKey(const uint4 *cotangents, const uint4 *operand
         roundRows<F, D>(dz, p.rows * p.cotangents, p.heads, to);                                                           \
     }                                                                                                                      \
     extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::QUERIES, 2) fusedForward##F##x##D(                       \
-            const uint4 *operands, Attention p, const int *parts, View z, View lse, int saves) {                           \
-        fusedForward<F, D>(operands, p, parts, z, lse, saves);                                                             \
+            const uint4 *operands, Attention p, const int *parts, View z, View lse, Rounded rounded) {                     \
+        fusedForward<F, D>(operands, p, parts, z, lse, rounded);                                                           \
     }                                                                                                                      \
     extern "C" __global__ void __launch_bounds__(2 * Fused<F, D>::OWNED, 2) fusedVjpQuery##F##x##D(                        \
             const uint4 *cotangents, const uint4 *operands, View lse, Attention p, const int *parts, View dz, View z,      \

@@ -227,7 +227,7 @@ public interface Kernels {
      */
     void attentionVjp(
             Tensor dz,
-            AttentionInputs saved,
+            AttentionSaved saved,
             AttentionSpec spec,
             Segments segments,
             AttentionRule rule,
@@ -239,10 +239,10 @@ public interface Kernels {
      * @param prompt which of the segments
      * @param pattern [H,T,T], written
      */
-    void attentionPattern(AttentionInputs saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern);
+    void attentionPattern(AttentionSaved saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern);
 
-    /** What the forward pass of attention leaves for its VJP: q [N,H,D], k and v [N,G,D], lse [N,H]. */
-    record AttentionInputs(Tensor q, Tensor k, Tensor v, Tensor lse) {}
+    /** What the forward pass of attention leaves for its VJP: q [N,H,D], k and v [N,G,D], z [N,H,D], lse [N,H]. */
+    record AttentionSaved(Tensor q, Tensor k, Tensor v, Tensor z, Tensor lse) {}
 
     /** Cotangents of q [K*N,H,D] and of k and v [K*N,G,D]. */
     record AttentionCotangents(Tensor dq, Tensor dk, Tensor dv) {}

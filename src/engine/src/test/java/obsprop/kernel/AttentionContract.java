@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.TestBed.Operand;
 import obsprop.kernel.TestBed.Side;
 import obsprop.tensor.DType;
@@ -102,8 +102,8 @@ public interface AttentionContract extends KernelsUnderTest {
             s.kernels().attention(s.of(q), s.of(k), s.of(v), shape.spec(), shape.segments(), s.of(z), s.of(lse));
         }
 
-        AttentionInputs saved(Side s) {
-            return new AttentionInputs(s.of(q), s.of(k), s.of(v), s.of(lse));
+        AttentionSaved saved(Side s) {
+            return new AttentionSaved(s.of(q), s.of(k), s.of(v), s.of(z), s.of(lse));
         }
 
         void vjp(Side s, Operand dz, AttentionRule rule, Cotangents out) {

@@ -178,10 +178,10 @@ public final class PatchOracle implements AutoCloseable {
         Attention.State after = run(step.layer(), x);
         if (mode == PatchMode.OV_ONLY) {
             kernels.attention(before.inputs().q(), before.inputs().k(), after.inputs().v(), attention.spec(), segments,
-                    after.mixedHeads(), kernels.allocate(arena, segments.rows(), attention.nHeads()));
+                    after.inputs().z(), kernels.allocate(arena, segments.rows(), attention.nHeads()));
         }
         for (int head : step.heads(attention.nHeads())) {
-            kernels.copy(after.mixedHeads().select(1, head), before.mixedHeads().select(1, head));
+            kernels.copy(after.inputs().z().select(1, head), before.inputs().z().select(1, head));
         }
         return attention(step.layer(), before.mixed());
     }

@@ -99,7 +99,7 @@ final class PatchedAttention {
 
     /** The head run again over made-up prompts: the clean one with the changed rows in it. */
     private final class OwnPattern implements Mixing {
-        private final Kernels.AttentionInputs changed;
+        private final Kernels.AttentionSaved changed;
         private final Span read;
         private final Span write;
         private final int batch;

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.Segments;
 import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.Tensor;
@@ -66,7 +66,7 @@ final class Attention {
 
     /** See {@link obsprop.kernel.Kernels#attentionVjp}. */
     void runVjp(
-            Workers workers, Tensor cotangent, AttentionInputs in, AttentionSpec with, Segments batch, AttentionRule under,
+            Workers workers, Tensor cotangent, AttentionSaved in, AttentionSpec with, Segments batch, AttentionRule under,
             AttentionCotangents to) {
         set(in, with, batch);
         dz = cotangent;
@@ -77,14 +77,14 @@ final class Attention {
 
     /** See {@link obsprop.kernel.Kernels#attentionPattern}. */
     void runPattern(
-            Workers workers, AttentionInputs in, AttentionSpec with, Segments batch, int ofPrompt, Tensor to) {
+            Workers workers, AttentionSaved in, AttentionSpec with, Segments batch, int ofPrompt, Tensor to) {
         set(in, with, batch);
         prompt = ofPrompt;
         pattern = to;
         launch(workers, patterns, blocks(batch.length(ofPrompt)) * heads(), 1);
     }
 
-    private void set(AttentionInputs in, AttentionSpec with, Segments batch) {
+    private void set(AttentionSaved in, AttentionSpec with, Segments batch) {
         set(in.q(), in.k(), in.v(), in.lse(), with, batch);
     }
 

@@ -173,7 +173,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     @Override
     public void attentionVjp(
             Tensor dz,
-            AttentionInputs saved,
+            AttentionSaved saved,
             AttentionSpec spec,
             Segments segments,
             AttentionRule rule,
@@ -185,7 +185,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
 
     @Override
     public void attentionPattern(
-            AttentionInputs saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
+            AttentionSaved saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
         Attention job = attentions.take();
         job.runPattern(workers, saved, spec, segments, prompt, pattern);
         attentions.give(job);

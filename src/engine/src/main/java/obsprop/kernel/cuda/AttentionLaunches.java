@@ -7,7 +7,7 @@ import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.Segments;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
@@ -39,22 +39,22 @@ final class AttentionLaunches implements AutoCloseable {
     private final IntTable parts;
     private final Scratch deltas;
 
-    AttentionLaunches(CudaDevice device, Launcher launcher, Transfers transfers, CudaPrecision precision) {
+    AttentionLaunches(CudaDevice device, Launcher launcher, Transfers transfers, RoundedOperand rounded, CudaPrecision precision) {
         this.launcher = launcher;
         this.transfers = transfers;
-        fusedAttention = new FusedAttention(device, launcher, precision);
+        fusedAttention = new FusedAttention(device, launcher, rounded, precision);
         longAttention = new LongAttention(device, launcher, precision);
         parts = new IntTable(device);
         deltas = new Scratch(device);
     }
 
-    void forward(AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z) {
-        if (fusedAttention.serves(in, segments, z)) {
-            fusedAttention.forward(in, spec, segments, z);
+    void forward(AttentionSaved in, AttentionSpec spec, Segments segments) {
+        if (fusedAttention.serves(in, segments)) {
+            fusedAttention.forward(in, spec, segments);
             return;
         }
         if (isBatched(segments, 1)) {
-            longAttention.forward(in, spec, segments, z);
+            longAttention.forward(in, spec, segments);
             return;
         }
         int[] table = parts(segments);
@@ -62,11 +62,11 @@ final class AttentionLaunches implements AutoCloseable {
         launcher.view(in.q()).view(in.k()).view(in.v());
         attention(launcher, in, spec, 1);
         launcher.arguments().add(parts.upload(table));
-        launcher.view(z).view(in.lse());
+        launcher.view(in.z()).view(in.lse());
         launcher.launch("attention", new Grid(table.length / 3, in.q().size(1), 1, THREADS));
     }
 
-    void vjp(Tensor dz, AttentionInputs in, AttentionSpec spec, Segments segments, AttentionRule rule,
+    void vjp(Tensor dz, AttentionSaved in, AttentionSpec spec, Segments segments, AttentionRule rule,
             AttentionCotangents out) {
         int cotangents = segments.rows() == 0 ? 0 : dz.size(0) / segments.rows();
         if (cotangents > 0 && fusedAttention.serves(dz, in, segments, rule, out)) {
@@ -89,7 +89,7 @@ final class AttentionLaunches implements AutoCloseable {
             case EXACT -> {
                 Tensor delta = deltas.take(DType.F32, dz.size(0), dz.size(1));
                 saved(dz, in, spec, cotangents, table);
-                launcher.view(out.dq()).view(delta);
+                launcher.view(in.z()).view(out.dq()).view(delta);
                 launcher.launch("attentionVjpQuery", new Grid(blocks, dz.size(1), keys.z(), THREADS));
                 saved(dz, in, spec, cotangents, table);
                 launcher.view(delta).view(out.dk()).view(out.dv());
@@ -113,7 +113,7 @@ final class AttentionLaunches implements AutoCloseable {
         }
     }
 
-    void pattern(AttentionInputs in, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
+    void pattern(AttentionSaved in, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
         launcher.begin();
         launcher.view(in.q()).view(in.k()).view(in.lse());
         attention(launcher, in, spec, 1);
@@ -123,7 +123,7 @@ final class AttentionLaunches implements AutoCloseable {
     }
 
     /** The arguments that all VJPs begin with. */
-    private void saved(Tensor dz, AttentionInputs in, AttentionSpec spec, int cotangents, int[] table) {
+    private void saved(Tensor dz, AttentionSaved in, AttentionSpec spec, int cotangents, int[] table) {
         launcher.begin();
         launcher.view(dz).view(in.q()).view(in.k()).view(in.v()).view(in.lse());
         attention(launcher, in, spec, cotangents);
@@ -131,7 +131,7 @@ final class AttentionLaunches implements AutoCloseable {
     }
 
     /** {@code struct Attention}. */
-    static void attention(Launcher launcher, AttentionInputs in, AttentionSpec spec, int cotangents) {
+    static void attention(Launcher launcher, AttentionSaved in, AttentionSpec spec, int cotangents) {
         int width = in.q().size(2);
         if (width > MAX_WIDTH) {
             throw new IllegalArgumentException("heads of width " + width + ": the CUDA kernels take at most " + MAX_WIDTH

@@ -39,7 +39,8 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     private final LayerStream layers;
     private final Launcher launcher;
     private final Transfers transfers;
-    private final NarrowWeights narrow;
+    private final WeightTwins twins;
+    private final RoundedOperand rounded;
     private final Products products;
     private final GeluEpilogue gelu;
     private final AttentionLaunches attention;
@@ -54,10 +55,11 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         this.precision = precision;
         launcher = new Launcher(device, arena);
         transfers = new Transfers(device, launcher);
-        narrow = new NarrowWeights(device, transfers);
-        products = new Products(device, precision, transfers, narrow);
+        twins = new WeightTwins(precision, transfers);
+        rounded = new RoundedOperand(device, precision, launcher, transfers);
+        products = new Products(device, precision, transfers, twins, rounded);
         gelu = new GeluEpilogue(this, products, precision);
-        attention = new AttentionLaunches(device, launcher, transfers, precision);
+        attention = new AttentionLaunches(device, launcher, transfers, rounded, precision);
         ids = new IntTable(device);
         positions = new IntTable(device);
     }
@@ -90,6 +92,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         ids.close();
         attention.close();
         products.close();
+        rounded.close();
         transfers.close();
         arena.close();
         device.close();
@@ -123,7 +126,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             @Override
             public void run() {
                 synchronized (CudaKernels.this) {
+                    rounded.forget(); // the graph runs again when other rows may have been rounded last
                     replay.run();
+                    rounded.forget();
                 }
             }
 
@@ -144,22 +149,16 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized Tensor allocate(Arena owner, int... shape) {
         Tensor out = transfers.allocate(owner, DType.F32, shape);
-        transfers.zero(out);
+        zero(out);
         return out;
     }
 
     @Override
     public synchronized Tensor place(Arena owner, Tensor host) {
         Tensor out = transfers.allocate(owner, host.dtype(), host.shape());
-        transfers.copy(host, out);
-        narrowed(owner, out);
+        copy(host, out);
+        twins.add(owner, out);
         return out;
-    }
-
-    private void narrowed(Arena owner, Tensor placed) {
-        if (precision == CudaPrecision.BF16) {
-            narrow.add(owner, placed);
-        }
     }
 
     @Override
@@ -174,10 +173,10 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         Tensor out = transfers.allocate(owner, first.dtype(), shape);
         int row = 0;
         for (Tensor host : hosts) {
-            transfers.copy(host, out.slice(0, row, row + host.size(0)));
+            copy(host, out.slice(0, row, row + host.size(0)));
             row += host.size(0);
         }
-        narrowed(owner, out);
+        twins.add(owner, out);
         return Optional.of(out);
     }
 
@@ -202,17 +201,23 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized void copy(Tensor from, Tensor to) {
         transfers.copy(from, to);
+        rounded.written(to);
     }
 
     @Override
     public synchronized void zero(Tensor x) {
         transfers.zero(x);
+        rounded.written(x);
     }
 
     @Override
     public synchronized void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
         layers.begin();
-        products.gemm(layers.onDevice(a), transA, layers.onDevice(b), transB, c, write);
+        Tensor left = layers.onDevice(a);
+        if (left != a) {
+            rounded.forget(); // where it lies, another layer may have been
+        }
+        products.gemm(left, transA, layers.onDevice(b), transB, c, write);
     }
 
     /** What cublasLt saves here is a pass over y that adds the bias. */
@@ -276,7 +281,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launcher.heads(x);
         norm(parameters, x);
         int wide = wide(parameters, x, y);
-        launcher.heads(y).heads(stats).arguments().add(wide);
+        launcher.heads(y).heads(stats).arguments().add(wide).add(rounded.beside(y));
         launcher.rows("normForward", x.elements() / parameters.width(), parameters.width(), wide);
     }
 
@@ -288,7 +293,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         norm(parameters, x);
         launcher.arguments().add(rule.ordinal()); // numbered as in kernels.cu, like the other enums
         int wide = wide(parameters, dy, x, dx);
-        launcher.heads(dx).arguments().add(flag(write)).add(wide);
+        launcher.heads(dx).arguments().add(flag(write)).add(wide).add(rounded.beside(dx));
         launcher.rows("normVjp", dy.elements() / parameters.width(), parameters.width(), wide);
     }
 
@@ -330,13 +335,13 @@ public final class CudaKernels implements Kernels, AutoCloseable {
 
     @Override
     public synchronized void attention(Tensor q, Tensor k, Tensor v, AttentionSpec spec, Segments segments, Tensor z, Tensor lse) {
-        attention.forward(new AttentionInputs(q, k, v, lse), spec, segments, z);
+        attention.forward(new AttentionSaved(q, k, v, z, lse), spec, segments);
     }
 
     @Override
     public synchronized void attentionVjp(
             Tensor dz,
-            AttentionInputs saved,
+            AttentionSaved saved,
             AttentionSpec spec,
             Segments segments,
             AttentionRule rule,
@@ -346,7 +351,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
 
     @Override
     public synchronized void attentionPattern(
-            AttentionInputs saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
+            AttentionSaved saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
         attention.pattern(saved, spec, segments, prompt, pattern);
     }
 
@@ -354,7 +359,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     public synchronized void activation(Activation f, Tensor x, Tensor y) {
         launcher.begin().add(f.ordinal());
         int wide = Launcher.wide(x.size(1), x, y);
-        launcher.view(x).view(y).arguments().add(x.size(1)).add(wide);
+        launcher.view(x).view(y).arguments().add(x.size(1)).add(wide).add(rounded.beside(y));
         launcher.columns("activation", x.size(0), x.size(1), wide);
     }
 
@@ -362,22 +367,25 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     public synchronized void activationVjp(Activation f, Tensor dy, Tensor x, Tensor dx) {
         launcher.begin().add(f.ordinal());
         int wide = Launcher.wide(x.size(1), dy, x, dx);
-        launcher.view(dy).view(x).view(dx).arguments().add(x.size(0)).add(x.size(1)).add(wide);
+        launcher.view(dy).view(x).view(dx).arguments().add(x.size(0)).add(x.size(1)).add(wide).add(rounded.beside(dx));
         launcher.columns("activationVjp", dy.size(0), x.size(1), wide);
     }
 
     @Override
     public synchronized void gated(Activation f, Tensor gate, Tensor up, Tensor y) {
         launcher.begin().add(f.ordinal());
-        launcher.view(gate).view(up).view(y).arguments().add(y.size(1));
-        launcher.columns("gated", y.size(0), y.size(1), 0);
+        int wide = Launcher.wide(y.size(1), gate, up, y);
+        launcher.view(gate).view(up).view(y).arguments().add(y.size(1)).add(wide).add(rounded.beside(y));
+        launcher.columns("gated", y.size(0), y.size(1), wide);
     }
 
     @Override
     public synchronized void gatedVjp(Activation f, Tensor dy, Tensor gate, Tensor up, Tensor dGate, Tensor dUp) {
         launcher.begin().add(f.ordinal());
-        launcher.view(dy).view(gate).view(up).view(dGate).view(dUp).arguments().add(gate.size(0)).add(gate.size(1));
-        launcher.columns("gatedVjp", dy.size(0), gate.size(1), 0);
+        int wide = Launcher.wide(gate.size(1), dy, gate, up, dGate, dUp);
+        launcher.view(dy).view(gate).view(up).view(dGate).view(dUp);
+        launcher.arguments().add(gate.size(0)).add(gate.size(1)).add(wide).add(rounded.beside(dGate));
+        launcher.columns("gatedVjp", dy.size(0), gate.size(1), wide);
     }
 
     @Override

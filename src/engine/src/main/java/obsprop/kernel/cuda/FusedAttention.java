@@ -5,12 +5,11 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaFunction.Grid;
-import obsprop.cuda.CudaLoader;
 import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.Segments;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
@@ -20,9 +19,6 @@ import obsprop.tensor.Tensor;
  * a pass of their own, the pattern and its cotangent when they are multiplied; sums are fp32.
  */
 final class FusedAttention implements AutoCloseable {
-    /** The setting that turns it on: no card has run these kernels yet, so nobody's numbers depend on them unasked. */
-    static final String SETTING = "obsprop.cuda.fused";
-
     /** {@code mma.sync} of bfloat16 and TF32. */
     private static final int CAPABILITY = 80;
     /** Mean length of prompts from which on this is used, {@code QUERIES}: not yet tuned on a card. */
@@ -43,6 +39,7 @@ final class FusedAttention implements AutoCloseable {
     private static final long COTANGENTS = 1L << 25;
 
     private final Launcher launcher;
+    private final RoundedOperand rounded;
     private final CudaPrecision precision;
     private final boolean available;
     /** Blocks of the forward pass, and of VJPs. */
@@ -51,29 +48,26 @@ final class FusedAttention implements AutoCloseable {
     private final IntTable vjpParts;
     private final Scratch operands;
     private final Scratch cotangents;
-    private final Scratch outputs;
     private final Scratch deltas;
 
-    FusedAttention(CudaDevice device, Launcher launcher, CudaPrecision precision) {
+    FusedAttention(CudaDevice device, Launcher launcher, RoundedOperand rounded, CudaPrecision precision) {
         this.launcher = launcher;
+        this.rounded = rounded;
         this.precision = precision;
-        available = CudaLoader.setting(SETTING).map(Boolean::parseBoolean).orElse(false)
-                && precision != CudaPrecision.FP32
-                && device.description().computeCapability() >= CAPABILITY;
+        available = precision != CudaPrecision.FP32 && device.description().computeCapability() >= CAPABILITY;
         forwardParts = new IntTable(device);
         vjpParts = new IntTable(device);
         operands = new Scratch(device);
         cotangents = new Scratch(device);
-        outputs = new Scratch(device);
         deltas = new Scratch(device);
     }
 
-    boolean serves(AttentionInputs in, Segments segments, Tensor z) {
-        return serves(segments, in.q(), in.k(), in.v(), z);
+    boolean serves(AttentionSaved in, Segments segments) {
+        return serves(segments, in.q(), in.k(), in.v(), in.z());
     }
 
-    boolean serves(Tensor dz, AttentionInputs in, Segments segments, AttentionRule rule, AttentionCotangents out) {
-        return serves(segments, dz, in.q(), in.k(), in.v(), out.dv())
+    boolean serves(Tensor dz, AttentionSaved in, Segments segments, AttentionRule rule, AttentionCotangents out) {
+        return serves(segments, dz, in.q(), in.k(), in.v(), in.z(), out.dv())
                 && (rule == AttentionRule.FROZEN || serves(segments, out.dq(), out.dk()));
     }
 
@@ -86,32 +80,23 @@ final class FusedAttention implements AutoCloseable {
                 && Stream.of(heads).allMatch(x -> Launcher.wide(width, x) == 1);
     }
 
-    void forward(AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z) {
-        forward(operands(in, spec), in, spec, segments, z, 1);
-    }
-
-    /** @param saves whether lse is written, 1 or 0 */
-    private void forward(
-            MemorySegment rounded, AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z, int saves) {
+    void forward(AttentionSaved in, AttentionSpec spec, Segments segments) {
         int[] parts = parts(segments, QUERIES);
-        launcher.begin().add(rounded);
+        MemorySegment chunks = operands(in, spec);
+        launcher.begin().add(chunks);
         AttentionLaunches.attention(launcher, in, spec, 1);
         launcher.arguments().add(forwardParts.upload(parts));
-        launcher.view(z).view(in.lse()).arguments().add(saves);
+        launcher.view(in.z()).view(in.lse()).arguments().add(rounded.beside(in.z()));
         launch("fusedForward", in.q(), parts, 1, QUERIES);
     }
 
-    void vjp(Tensor dz, AttentionInputs in, AttentionSpec spec, Segments segments, AttentionRule rule,
+    void vjp(Tensor dz, AttentionSaved in, AttentionSpec spec, Segments segments, AttentionRule rule,
             AttentionCotangents out) {
         var pass = new VjpPass(in, spec, parts(segments, owned(in.q().size(2))), operands(in, spec));
         switch (rule) {
             case FROZEN -> pass.split(dz, (from, to) -> pass.frozen(dz.slice(0, from, to), out.dv().slice(0, from, to)));
-            case EXACT -> {
-                Tensor z = outputs.take(DType.F32, in.q().shape()); // the inputs do not hold it
-                forward(pass.rounded, in, spec, segments, z, 0);
-                pass.split(dz, (from, to) -> pass.exact(dz.slice(0, from, to), z, new AttentionCotangents(
-                        out.dq().slice(0, from, to), out.dk().slice(0, from, to), out.dv().slice(0, from, to))));
-            }
+            case EXACT -> pass.split(dz, (from, to) -> pass.exact(dz.slice(0, from, to), new AttentionCotangents(
+                    out.dq().slice(0, from, to), out.dk().slice(0, from, to), out.dv().slice(0, from, to))));
         }
     }
 
@@ -122,17 +107,17 @@ final class FusedAttention implements AutoCloseable {
 
     /** The VJP of some cotangents. */
     private final class VjpPass {
-        private final AttentionInputs in;
+        private final AttentionSaved in;
         private final AttentionSpec spec;
         private final int[] parts;
-        private final MemorySegment rounded;
+        private final MemorySegment operands;
 
-        /** @param rounded {@link #operands} */
-        VjpPass(AttentionInputs in, AttentionSpec spec, int[] parts, MemorySegment rounded) {
+        /** @param operands {@link #operands} */
+        VjpPass(AttentionSaved in, AttentionSpec spec, int[] parts, MemorySegment operands) {
             this.in = in;
             this.spec = spec;
             this.parts = parts;
-            this.rounded = rounded;
+            this.operands = operands;
         }
 
         /** Takes so many cotangents at once as scratch is meant for. */
@@ -150,11 +135,11 @@ final class FusedAttention implements AutoCloseable {
             launch("fusedVjpFrozen", in.k(), dz);
         }
 
-        void exact(Tensor dz, Tensor z, AttentionCotangents out) {
+        void exact(Tensor dz, AttentionCotangents out) {
             Tensor delta = deltas.take(DType.F32, dz.size(0), dz.size(1));
             MemorySegment roundedDz = cotangents(dz);
             begin(roundedDz, dz);
-            launcher.view(dz).view(z).view(out.dq()).view(delta);
+            launcher.view(dz).view(in.z()).view(out.dq()).view(delta);
             launch("fusedVjpQuery", in.q(), dz);
             begin(roundedDz, dz);
             launcher.view(delta).view(out.dk()).view(out.dv());
@@ -173,7 +158,7 @@ final class FusedAttention implements AutoCloseable {
 
         /** The arguments that all VJPs begin with. */
         private void begin(MemorySegment roundedDz, Tensor dz) {
-            launcher.begin().add(roundedDz).add(rounded);
+            launcher.begin().add(roundedDz).add(operands);
             launcher.view(in.lse());
             AttentionLaunches.attention(launcher, in, spec, count(dz));
             launcher.arguments().add(vjpParts.upload(parts));
@@ -189,7 +174,7 @@ final class FusedAttention implements AutoCloseable {
     }
 
     /** q, k and v, rounded. */
-    private MemorySegment operands(AttentionInputs in, AttentionSpec spec) {
+    private MemorySegment operands(AttentionSaved in, AttentionSpec spec) {
         MemorySegment to = operands.bytes((in.q().elements() + in.k().elements() + in.v().elements()) * bytes());
         launcher.begin();
         launcher.view(in.q()).view(in.k()).view(in.v());
@@ -245,7 +230,6 @@ final class FusedAttention implements AutoCloseable {
         vjpParts.close();
         operands.close();
         cotangents.close();
-        outputs.close();
         deltas.close();
     }
 }

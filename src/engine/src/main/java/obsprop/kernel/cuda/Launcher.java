@@ -23,6 +23,7 @@ final class Launcher {
     private final CudaDevice device;
     private final KernelArguments arguments;
     private final Map<String, CudaFunction> functions = new HashMap<>();
+    private long launches;
 
     Launcher(CudaDevice device, Arena arena) {
         this.device = device;
@@ -31,7 +32,13 @@ final class Launcher {
 
     /** The arguments of the next launch, from the first on. */
     KernelArguments begin() {
+        launches++;
         return arguments.clear();
+    }
+
+    /** How many were begun. */
+    long launches() {
+        return launches;
     }
 
     /** The arguments of the next launch, to add to. */

@@ -8,7 +8,7 @@ import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.Segments;
 import obsprop.kernel.Write;
 import obsprop.kernel.cuda.HeadProducts.Counts;
@@ -71,7 +71,7 @@ final class LongAttention implements AutoCloseable {
         }
     }
 
-    void forward(AttentionInputs in, AttentionSpec spec, Segments segments, Tensor z) {
+    void forward(AttentionSaved in, AttentionSpec spec, Segments segments) {
         for (int b = 0; b < segments.count(); b++) {
             for (int first = 0; first < segments.length(b); first += STRIP) {
                 Strip strip = Strip.at(segments.start(b), segments.length(b), first, spec);
@@ -79,12 +79,12 @@ final class LongAttention implements AutoCloseable {
                 MemorySegment a = pattern(in, spec, strip, "scoresSoftmax");
                 products.multiply(counts, new Cublas.Size(strip.queries, in.q().size(2), strip.keys),
                         strip.scores(a, 1), Matrices.ofGroups(in.v(), strip.firstKeyRow(), 0),
-                        Matrices.ofHeads(z, strip.firstRow(), 0), Write.OVERWRITE);
+                        Matrices.ofHeads(in.z(), strip.firstRow(), 0), Write.OVERWRITE);
             }
         }
     }
 
-    void vjp(Tensor dz, AttentionInputs in, AttentionSpec spec, Segments segments, AttentionRule rule,
+    void vjp(Tensor dz, AttentionSaved in, AttentionSpec spec, Segments segments, AttentionRule rule,
             AttentionCotangents out, Runnable clearKeys) {
         boolean severalStrips = segments.longest() > STRIP;
         if (severalStrips) {
@@ -104,12 +104,12 @@ final class LongAttention implements AutoCloseable {
         }
     }
 
-    private static Counts counts(AttentionInputs in, int cotangents) {
+    private static Counts counts(AttentionSaved in, int cotangents) {
         return new Counts(in.q().size(1), in.k().size(1), cotangents);
     }
 
     /** The pattern [H,queries,stride] of a strip, by the kernel that turns products into it. */
-    private MemorySegment pattern(AttentionInputs in, AttentionSpec spec, Strip strip, String kernel) {
+    private MemorySegment pattern(AttentionSaved in, AttentionSpec spec, Strip strip, String kernel) {
         int heads = in.q().size(1);
         MemorySegment scores = pattern.take(DType.F32, heads, strip.queries, strip.stride()).segment();
         products.multiply(counts(in, 1), new Cublas.Size(strip.queries, strip.keys, in.q().size(2)),
@@ -147,7 +147,7 @@ final class LongAttention implements AutoCloseable {
     /** The VJP of one strip, whose pattern is known; transposes {@code z = A v}, {@code A = softmax(scale q k^T)}. */
     private final class VjpPass {
         private final Tensor dz;
-        private final AttentionInputs in;
+        private final AttentionSaved in;
         private final AttentionSpec spec;
         private final int rows;
         private final AttentionCotangents out;
@@ -156,7 +156,7 @@ final class LongAttention implements AutoCloseable {
         private final Write write;
         private final int width;
 
-        VjpPass(Tensor dz, AttentionInputs in, AttentionSpec spec, int rows, AttentionCotangents out, Strip strip,
+        VjpPass(Tensor dz, AttentionSaved in, AttentionSpec spec, int rows, AttentionCotangents out, Strip strip,
                 MemorySegment pattern, Write write) {
             this.dz = dz;
             this.in = in;

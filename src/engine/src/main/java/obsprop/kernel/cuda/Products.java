@@ -20,16 +20,18 @@ final class Products implements AutoCloseable {
     private final CudaDevice device;
     private final CudaPrecision precision;
     private final Transfers transfers;
-    private final NarrowWeights narrow;
+    private final WeightTwins twins;
+    private final RoundedOperand rounded;
     private final Scratch left;
     private final Scratch right;
     private final Scratch row;
 
-    Products(CudaDevice device, CudaPrecision precision, Transfers transfers, NarrowWeights narrow) {
+    Products(CudaDevice device, CudaPrecision precision, Transfers transfers, WeightTwins twins, RoundedOperand rounded) {
         this.device = device;
         this.precision = precision;
         this.transfers = transfers;
-        this.narrow = narrow;
+        this.twins = twins;
+        this.rounded = rounded;
         left = new Scratch(device);
         right = new Scratch(device);
         row = new Scratch(device);
@@ -47,8 +49,9 @@ final class Products implements AutoCloseable {
             }
             return;
         }
-        device.cublas().gemm(precision, size, operand(a, transA, left), weight(b, transB), matrix(c, false),
+        device.cublas().gemm(precision, size, left(a, transA), weight(b, transB), matrix(c, false),
                 write == Write.ACCUMULATE);
+        rounded.written(c);
     }
 
     /**
@@ -73,11 +76,15 @@ final class Products implements AutoCloseable {
 
     private boolean finished(Tensor x, Tensor weight, Transpose transpose, Tensor y, Write write, Finish finish) {
         Cublas.Size size = new Cublas.Size(y.size(0), y.size(1), x.size(1));
-        return y.elements() > 0 && x.size(1) > 0
+        boolean done = y.elements() > 0 && x.size(1) > 0
                 && device.cublasLt().multiply(
-                        new CublasLt.Product(precision, size, operand(x, Transpose.NO, left), weight(weight, transpose),
+                        new CublasLt.Product(precision, size, left(x, Transpose.NO), weight(weight, transpose),
                                 matrix(y, false), write == Write.ACCUMULATE),
                         finish);
+        if (done) {
+            rounded.written(y);
+        }
+        return done;
     }
 
     /** The elements of a bias as cublasLt takes them: of fp32, and aligned. */
@@ -86,14 +93,24 @@ final class Products implements AutoCloseable {
         if (bias.dtype() == DType.F32 && data.address() % VECTOR_ALIGNMENT == 0) {
             return data;
         }
+        Optional<MemorySegment> twin = bias.dtype() == DType.F32 ? Optional.empty() : twins.find(bias);
+        if (twin.isPresent() && twin.get().address() % VECTOR_ALIGNMENT == 0) {
+            return twin.get();
+        }
         Tensor converted = row.take(DType.F32, bias.shape());
         transfers.copy(bias, converted);
         return converted.segment();
     }
 
+    private Cublas.Operand left(Tensor x, Transpose transpose) {
+        return precision == CudaPrecision.BF16 && x.dtype() == DType.F32
+                ? matrix(rounded.of(x), transpose == Transpose.YES)
+                : operand(x, transpose, left);
+    }
+
     private Cublas.Operand weight(Tensor x, Transpose transpose) {
         Optional<MemorySegment> twin =
-                precision == CudaPrecision.BF16 && x.dtype() == DType.F32 && !overlaps(x) ? narrow.find(x) : Optional.empty();
+                precision == CudaPrecision.BF16 && x.dtype() == DType.F32 && !overlaps(x) ? twins.find(x) : Optional.empty();
         return twin.map(memory -> new Cublas.Operand(memory, rowStride(x), transpose == Transpose.YES))
                 .orElseGet(() -> operand(x, transpose, right));
     }

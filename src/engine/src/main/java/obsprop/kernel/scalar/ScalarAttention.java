@@ -3,7 +3,7 @@ package obsprop.kernel.scalar;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.RotaryStyle;
 import obsprop.kernel.Segments;
 import obsprop.kernel.Write;
@@ -58,7 +58,7 @@ final class ScalarAttention {
 
     static void attentionVjp(
             Tensor dz,
-            AttentionInputs saved,
+            AttentionSaved saved,
             AttentionSpec spec,
             Segments segments,
             AttentionRule rule,
@@ -77,7 +77,7 @@ final class ScalarAttention {
     /** One cotangent of one prompt through the heads of group g; the prompt's first row is {@code row}, and dRow in dz. */
     private record GroupVjp(
             Tensor dz,
-            AttentionInputs saved,
+            AttentionSaved saved,
             AttentionSpec spec,
             AttentionRule rule,
             AttentionCotangents out,
@@ -142,7 +142,7 @@ final class ScalarAttention {
     }
 
     static void attentionPattern(
-            AttentionInputs saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
+            AttentionSaved saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
         int heads = saved.q().size(1);
         int from = segments.start(prompt);
         int length = segments.length(prompt);

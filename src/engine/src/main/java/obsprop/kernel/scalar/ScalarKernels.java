@@ -112,7 +112,7 @@ public final class ScalarKernels implements Kernels {
     @Override
     public void attentionVjp(
             Tensor dz,
-            AttentionInputs saved,
+            AttentionSaved saved,
             AttentionSpec spec,
             Segments segments,
             AttentionRule rule,
@@ -122,7 +122,7 @@ public final class ScalarKernels implements Kernels {
 
     @Override
     public void attentionPattern(
-            AttentionInputs saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
+            AttentionSaved saved, AttentionSpec spec, Segments segments, int prompt, Tensor pattern) {
         ScalarAttention.attentionPattern(saved, spec, segments, prompt, pattern);
     }
 

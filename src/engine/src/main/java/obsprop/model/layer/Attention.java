@@ -34,9 +34,8 @@ public record Attention(
      * @param rawKeys likewise
      * @param queryStats statistics of the query norm, [N,H,2] or [N,2]; empty where there is none
      * @param keyStats likewise
-     * @param inputs q, k, v and lse as the attention kernel saw them
-     * @param mixed [N, H D]: the heads' weighted values, before the output projection
-     * @param mixedHeads the same as [N, H, D]
+     * @param inputs q, k, v, z and lse as the attention kernel saw and left them
+     * @param mixed [N, H D]: {@code inputs.z()}, the heads' weighted values, before the output projection
      */
     public record State(
             Tensor projected,
@@ -45,9 +44,8 @@ public record Attention(
             Tensor rawKeys,
             Tensor queryStats,
             Tensor keyStats,
-            Kernels.AttentionInputs inputs,
-            Tensor mixed,
-            Tensor mixedHeads) {}
+            Kernels.AttentionSaved inputs,
+            Tensor mixed) {}
 
     /**
      * Scratch of the VJP, for K*N rows.
@@ -117,8 +115,8 @@ public record Attention(
         Tensor kStats = queryKeyNorm.map(n -> kernels.allocate(arena, n.reach().statsShape(rows, g))).orElse(none);
         Tensor lse = kernels.allocate(arena, rows, h);
         Tensor mixed = kernels.allocate(arena, rows, h * dHead());
-        var inputs = new Kernels.AttentionInputs(q, k, projection.values(projected), lse);
-        return new State(projected, projection.columns(projected), rawQ, rawK, qStats, kStats, inputs, mixed, mixed.unflatten(1, h, dHead()));
+        var saved = new Kernels.AttentionSaved(q, k, projection.values(projected), mixed.unflatten(1, h, dHead()), lse);
+        return new State(projected, projection.columns(projected), rawQ, rawK, qStats, kStats, saved, mixed);
     }
 
     public Cotangents allocateCotangents(Kernels kernels, Arena arena, int rows) {
@@ -134,7 +132,7 @@ public record Attention(
     public void forward(Kernels kernels, Tensor x, Segments segments, State state, Tensor y, Write write) {
         project(kernels, x, segments, state);
         var in = state.inputs;
-        kernels.attention(in.q(), in.k(), in.v(), spec, segments, state.mixedHeads, in.lse());
+        kernels.attention(in.q(), in.k(), in.v(), spec, segments, in.z(), in.lse());
         output.forward(kernels, state.mixed, y, write);
     }
 

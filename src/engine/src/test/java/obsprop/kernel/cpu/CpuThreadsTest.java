@@ -20,7 +20,7 @@ import obsprop.kernel.Activation;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.NormParameters;
 import obsprop.kernel.NormRule;
 import obsprop.kernel.Segments;
@@ -177,8 +177,7 @@ final class CpuThreadsTest {
         private final Tensor dActed;
         private final Tensor weightGradient;
         private final NormParameters norm;
-        private final AttentionInputs attention;
-        private final Tensor z;
+        private final AttentionSaved attention;
         private final Tensor dz;
         private final AttentionCotangents cotangents;
 
@@ -198,9 +197,9 @@ final class CpuThreadsTest {
             weightGradient = empty(301, N);
             norm = new NormParameters(
                     NormParameters.Kind.LAYER, 1e-5, 0, random(1, N).select(0, 0), Optional.of(random(1, N).select(0, 0)));
-            attention = new AttentionInputs(
-                    random(rows, HEADS, DEPTH), random(rows, GROUPS, DEPTH), random(rows, GROUPS, DEPTH), empty(rows, HEADS));
-            z = empty(rows, HEADS, DEPTH);
+            attention = new AttentionSaved(
+                    random(rows, HEADS, DEPTH), random(rows, GROUPS, DEPTH), random(rows, GROUPS, DEPTH),
+                    empty(rows, HEADS, DEPTH), empty(rows, HEADS));
             dz = random(2 * rows, HEADS, DEPTH);
             cotangents = new AttentionCotangents(
                     empty(2 * rows, HEADS, DEPTH), empty(2 * rows, GROUPS, DEPTH), empty(2 * rows, GROUPS, DEPTH));
@@ -227,7 +226,7 @@ final class CpuThreadsTest {
             kernels.gemm(dActed, Transpose.NO, half, Transpose.NO, dx, Write.OVERWRITE);
             kernels.gemm(dActed, Transpose.YES, normed, Transpose.NO, weightGradient, Write.OVERWRITE);
             kernels.normVjp(dx, x, stats, norm, NormRule.EXACT, dx, Write.OVERWRITE);
-            kernels.attention(attention.q(), attention.k(), attention.v(), spec, segments, z, attention.lse());
+            kernels.attention(attention.q(), attention.k(), attention.v(), spec, segments, attention.z(), attention.lse());
             kernels.attentionVjp(dz, attention, spec, segments, AttentionRule.EXACT, cotangents);
         }
 
@@ -241,7 +240,7 @@ final class CpuThreadsTest {
         List<float[]> outputs() {
             List<float[]> out = new ArrayList<>();
             for (Tensor t : List.of(
-                    y, acted, dx, weightGradient, z, attention.lse(), cotangents.dq(), cotangents.dk(), cotangents.dv())) {
+                    y, acted, dx, weightGradient, attention.z(), attention.lse(), cotangents.dq(), cotangents.dk(), cotangents.dv())) {
                 out.add(t.toFloats());
             }
             return out;

@@ -6,7 +6,7 @@ import java.lang.foreign.Arena;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.Segments;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
@@ -30,12 +30,11 @@ final class LongPromptTest {
             Attention attention = new Attention(rows(arena, 0));
             var spec = new AttentionSpec(0.3, AttentionSpec.NO_WINDOW, AttentionSpec.NO_CAP);
             var segments = new Segments(tokens);
-            var in = new AttentionInputs(rows(arena, tokens), rows(arena, tokens), rows(arena, tokens),
-                    Tensor.allocate(arena, DType.F32, tokens, 1));
+            var in = new AttentionSaved(rows(arena, tokens), rows(arena, tokens), rows(arena, tokens),
+                    rows(arena, tokens), Tensor.allocate(arena, DType.F32, tokens, 1));
             var out = new AttentionCotangents(rows(arena, tokens), rows(arena, tokens), rows(arena, tokens));
-            Tensor z = rows(arena, tokens);
-            attention.run(workers, in.q(), in.k(), in.v(), in.lse(), spec, segments, z);
-            attention.runVjp(workers, z, in, spec, segments, AttentionRule.EXACT, out);
+            attention.run(workers, in.q(), in.k(), in.v(), in.lse(), spec, segments, in.z());
+            attention.runVjp(workers, in.z(), in, spec, segments, AttentionRule.EXACT, out);
             long[] bytes = new long[1];
             workers.runInline((chunk, scratch) -> bytes[0] = scratch.bytes(), 1);
             return bytes[0];

@@ -48,7 +48,8 @@ class CudaEpiloguesTest {
     @Test
     void eachSavesItsPass() {
         for (CudaPrecision precision : CudaPrecision.values()) {
-            assertFinished("0 biases, 1 GELUs, 1 derivatives", precision, Activation.GELU_TANH, 1);
+            assertFinished(precision == CudaPrecision.FP32 ? "0 biases, 1 GELUs, 1 derivatives" : "1 biases, 0 GELUs, 0 derivatives",
+                    precision, Activation.GELU_TANH, 1);
             assertFinished("1 biases, 0 GELUs, 0 derivatives", precision, Activation.SILU, 1);
         }
     }
@@ -66,12 +67,11 @@ class CudaEpiloguesTest {
     }
 
     @Test
-    void aCoarseGeluServesOnlyCoarseProducts() {
+    void aCoarseGeluIsNotTaken() {
         Emulator emulator = TestDevice.emulator();
         emulator.coarseGelu(true);
         try {
             assertFinished("1 biases, 0 GELUs, 0 derivatives", CudaPrecision.FP32, Activation.GELU_TANH, 1);
-            assertFinished("0 biases, 1 GELUs, 1 derivatives", CudaPrecision.BF16, Activation.GELU_TANH, 1);
         } finally {
             emulator.coarseGelu(false);
         }

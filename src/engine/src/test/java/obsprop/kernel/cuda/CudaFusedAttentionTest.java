@@ -17,7 +17,7 @@ import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.Segments;
 import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.tensor.DType;
@@ -25,8 +25,6 @@ import obsprop.tensor.Tensor;
 import obsprop.testing.Measured;
 import obsprop.testing.Tensors;
 import obsprop.testing.Tolerance;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -40,31 +38,6 @@ class CudaFusedAttentionTest {
     private static final double STEP = 1.0 / 64;
     /** Where rows begin in their buffers. */
     private static final int ALIGNED = 4;
-
-    @BeforeAll
-    static void turnOn() {
-        System.setProperty(FusedAttention.SETTING, "true");
-    }
-
-    @AfterAll
-    static void turnOff() {
-        System.clearProperty(FusedAttention.SETTING);
-    }
-
-    /** Until a card has run it. */
-    @ParameterizedTest
-    @MethodSource("precisions")
-    void isOffUnlessAskedFor(CudaPrecision precision) {
-        turnOff();
-        try (Bed bed = new Bed(precision, new Shape(1, 1, 64, plain(64), 2, 1, 70), 0, ALIGNED)) {
-            assertFused(false, () -> {
-                bed.forward();
-                bed.fetch(bed.z);
-            });
-        } finally {
-            turnOn();
-        }
-    }
 
     /** A ragged batch, H heads in G groups of width D, the magnitude of queries and keys, and K. */
     record Shape(int heads, int groups, int width, AttentionSpec spec, double magnitude, int cotangents, int... lengths) {
@@ -229,14 +202,14 @@ class CudaFusedAttentionTest {
         }
 
         void vjp(AttentionRule rule) {
-            oracle.attentionVjp(dz.exact, new AttentionInputs(q.exact, k.exact, v.exact, lse.exact), shape.spec,
+            oracle.attentionVjp(dz.exact, new AttentionSaved(q.exact, k.exact, v.exact, z.exact, lse.exact), shape.spec,
                     shape.segments(), rule, new AttentionCotangents(dq.exact, dk.exact, dv.exact));
             tested(rule, 0, dz.view.size(0));
         }
 
         /** The VJP of rows {@code from <= row < to} of the cotangents. */
         void tested(AttentionRule rule, int from, int to) {
-            cuda.kernels().attentionVjp(dz.view.slice(0, from, to), new AttentionInputs(q.view, k.view, v.view, lse.view),
+            cuda.kernels().attentionVjp(dz.view.slice(0, from, to), new AttentionSaved(q.view, k.view, v.view, z.view, lse.view),
                     shape.spec, shape.segments(), rule, new AttentionCotangents(
                             dq.view.slice(0, from, to), dk.view.slice(0, from, to), dv.view.slice(0, from, to)));
         }
@@ -255,7 +228,7 @@ class CudaFusedAttentionTest {
         /** For each element of dv the sum of {@code A |f(dz)|}. */
         double[] termsOfDv(DoubleUnaryOperator f) {
             Tensor sums = Tensor.allocate(arena, DType.F64, dv.exact.shape());
-            oracle.attentionVjp(mapped(dz.exact, f), new AttentionInputs(q.exact, k.exact, v.exact, lse.exact),
+            oracle.attentionVjp(mapped(dz.exact, f), new AttentionSaved(q.exact, k.exact, v.exact, z.exact, lse.exact),
                     shape.spec, shape.segments(), AttentionRule.FROZEN, new AttentionCotangents(dq.exact, dk.exact, sums));
             return sums.toDoubles();
         }

@@ -9,7 +9,7 @@ import obsprop.kernel.Activation;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
 import obsprop.kernel.Kernels.AttentionCotangents;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormParameters.Kind;
 import obsprop.kernel.NormParameters;
@@ -235,21 +235,21 @@ final class ScalarDerivativesTest {
             return segments.rows();
         }
 
-        private AttentionInputs inputs(double[] x) {
+        private AttentionSaved inputs(double[] x) {
             int ofQueries = rows() * heads * width;
             int ofKeys = rows() * groups * width;
-            return new AttentionInputs(
+            return new AttentionSaved(
                     tensor(Arrays.copyOf(x, ofQueries), rows(), heads, width),
                     tensor(Arrays.copyOfRange(x, ofQueries, ofQueries + ofKeys), rows(), groups, width),
                     tensor(Arrays.copyOfRange(x, ofQueries + ofKeys, x.length), rows(), groups, width),
+                    empty(rows(), heads, width),
                     empty(rows(), heads));
         }
 
-        /** Runs the forward, fills in.lse(), returns z. */
-        private Tensor run(AttentionInputs in) {
-            Tensor z = empty(rows(), heads, width);
-            kernels.attention(in.q(), in.k(), in.v(), spec, segments, z, in.lse());
-            return z;
+        /** Runs the forward, fills in.z() and in.lse(), returns z. */
+        private Tensor run(AttentionSaved in) {
+            kernels.attention(in.q(), in.k(), in.v(), spec, segments, in.z(), in.lse());
+            return in.z();
         }
 
         double[] forward(double[] x) {
@@ -257,7 +257,7 @@ final class ScalarDerivativesTest {
         }
 
         private AttentionCotangents pull(double[] x, double[] u, AttentionRule rule) {
-            AttentionInputs in = inputs(x);
+            AttentionSaved in = inputs(x);
             run(in);
             AttentionCotangents out = new AttentionCotangents(
                     empty(rows(), heads, width), empty(rows(), groups, width), empty(rows(), groups, width));

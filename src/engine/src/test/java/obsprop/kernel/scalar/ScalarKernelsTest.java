@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import java.lang.foreign.Arena;
 import java.util.Optional;
 import obsprop.kernel.AttentionSpec;
-import obsprop.kernel.Kernels.AttentionInputs;
+import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormParameters.Kind;
 import obsprop.kernel.NormParameters;
@@ -112,7 +112,7 @@ final class ScalarKernelsTest {
         kernels.attention(q, k, v, two, segments, z, lse);
         assertArrayEquals(new double[] {21, 21, 35, 31.5, 70, 63, -1, -1}, z.toDoubles(), 1e-13);
         Tensor pattern = kernels.allocate(arena, 2, 3, 3);
-        kernels.attentionPattern(new AttentionInputs(q, k, v, lse), two, segments, 0, pattern);
+        kernels.attentionPattern(new AttentionSaved(q, k, v, z, lse), two, segments, 0, pattern);
         assertArrayEquals(
                 new double[] {1, 0, 0, 1 / 3.0, 2 / 3.0, 0, 0, 1 / 3.0, 2 / 3.0, 1, 0, 0, 0.5, 0.5, 0, 0, 0.5, 0.5},
                 pattern.toDoubles(),
