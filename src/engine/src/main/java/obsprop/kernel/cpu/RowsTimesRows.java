@@ -170,7 +170,7 @@ final class RowsTimesRows {
     private void multiply(
             Scratch scratch, MemorySegment result, int row, int from, int to, int firstPanel, int lastPanel, int depth) {
         int deep = Math.min(DEPTH, k - depth);
-        boolean thinBf16 = w.type == DType.BF16 && width == Lanes.N;
+        boolean thinBf16 = w.type == DType.BF16 && width == Lanes.N && k % 2 == 0;
         boolean inPlace = w.type == DType.F32 || thinBf16;
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * WIDENED_ROW);

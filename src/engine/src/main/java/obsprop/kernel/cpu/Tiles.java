@@ -97,9 +97,6 @@ final class Tiles {
     static void addRank4(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yRow) {
         int t = 0;
-        for (; WIDE && t + 4 <= tokens; t += 4) {
-            rank4x4(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
-        }
         for (; t + 2 <= tokens; t += 2) {
             rank4x2(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
         }
@@ -348,7 +345,10 @@ final class Tiles {
         a70.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
     }
 
-    /** {@link #multiplyThin} of one vector for rows of BF16: two steps of k at a time, whose weights share a broadcast. */
+    /**
+     * {@link #multiplyThin} of one vector for rows of BF16 and an even k: two weights are loaded at once. They are widened one by
+     * one, since with vector operations for that C1 runs out of virtual registers.
+     */
     static void multiplyThinBf16(
             MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
         p = Lanes.plain(p);
@@ -370,8 +370,7 @@ final class Tiles {
         FloatVector a50 = a00;
         FloatVector a60 = a00;
         FloatVector a70 = a00;
-        int half = k / 2;
-        for (int i = 0; i < half; i++) {
+        for (int i = 0; i < k / 2; i++) {
             long at = qAt + 2L * BYTES * i;
             FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
             FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
@@ -400,17 +399,6 @@ final class Tiles {
             a70 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a70);
             a70 = both.and(HIGH).reinterpretAsFloats().fma(q1, a70);
         }
-        if (2 * half < k) {
-            FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt + 2L * BYTES * half, ORDER);
-            a00 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p0 + 4L * half) << 16)).fma(q0, a00);
-            a10 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p1 + 4L * half) << 16)).fma(q0, a10);
-            a20 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p2 + 4L * half) << 16)).fma(q0, a20);
-            a30 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p3 + 4L * half) << 16)).fma(q0, a30);
-            a40 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p4 + 4L * half) << 16)).fma(q0, a40);
-            a50 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p5 + 4L * half) << 16)).fma(q0, a50);
-            a60 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p6 + 4L * half) << 16)).fma(q0, a60);
-            a70 = FloatVector.broadcast(F, Float.intBitsToFloat(p.get(SHORT, p7 + 4L * half) << 16)).fma(q0, a70);
-        }
         a00.intoMemorySegment(tile, tileAt, ORDER);
         a10.intoMemorySegment(tile, tileAt + BYTES, ORDER);
         a20.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
@@ -419,68 +407,6 @@ final class Tiles {
         a50.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
         a60.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
         a70.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
-    }
-
-    private static void rank4x4(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int cols, MemorySegment y, long yAt, long yRow) {
-        w = Lanes.plain(w);
-        d = Lanes.plain(d);
-        y = Lanes.plain(y);
-        FloatVector d00 = FloatVector.broadcast(F, d.get(FLOAT, dAt));
-        FloatVector d01 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 4));
-        FloatVector d02 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 8));
-        FloatVector d03 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 12));
-        FloatVector d10 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 16));
-        FloatVector d11 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 20));
-        FloatVector d12 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 24));
-        FloatVector d13 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 28));
-        FloatVector d20 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 32));
-        FloatVector d21 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 36));
-        FloatVector d22 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 40));
-        FloatVector d23 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 44));
-        FloatVector d30 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 48));
-        FloatVector d31 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 52));
-        FloatVector d32 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 56));
-        FloatVector d33 = FloatVector.broadcast(F, d.get(FLOAT, dAt + 60));
-        long w0 = wAt;
-        long w1 = wAt + wRow;
-        long w2 = wAt + 2 * wRow;
-        long w3 = wAt + 3 * wRow;
-        long y0 = yAt;
-        long y1 = yAt + yRow;
-        long y2 = yAt + 2 * yRow;
-        long y3 = yAt + 3 * yRow;
-        for (int c = 0; c < cols; c += N) {
-            long at = 4L * c;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, y0 + at, ORDER);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, y, y1 + at, ORDER);
-            FloatVector s2 = FloatVector.fromMemorySegment(F, y, y2 + at, ORDER);
-            FloatVector s3 = FloatVector.fromMemorySegment(F, y, y3 + at, ORDER);
-            FloatVector v = FloatVector.fromMemorySegment(F, w, w0 + at, ORDER);
-            s0 = d00.fma(v, s0);
-            s1 = d10.fma(v, s1);
-            s2 = d20.fma(v, s2);
-            s3 = d30.fma(v, s3);
-            v = FloatVector.fromMemorySegment(F, w, w1 + at, ORDER);
-            s0 = d01.fma(v, s0);
-            s1 = d11.fma(v, s1);
-            s2 = d21.fma(v, s2);
-            s3 = d31.fma(v, s3);
-            v = FloatVector.fromMemorySegment(F, w, w2 + at, ORDER);
-            s0 = d02.fma(v, s0);
-            s1 = d12.fma(v, s1);
-            s2 = d22.fma(v, s2);
-            s3 = d32.fma(v, s3);
-            v = FloatVector.fromMemorySegment(F, w, w3 + at, ORDER);
-            s0 = d03.fma(v, s0);
-            s1 = d13.fma(v, s1);
-            s2 = d23.fma(v, s2);
-            s3 = d33.fma(v, s3);
-            s0.intoMemorySegment(y, y0 + at, ORDER);
-            s1.intoMemorySegment(y, y1 + at, ORDER);
-            s2.intoMemorySegment(y, y2 + at, ORDER);
-            s3.intoMemorySegment(y, y3 + at, ORDER);
-        }
     }
 
     private static void rank4x2(
