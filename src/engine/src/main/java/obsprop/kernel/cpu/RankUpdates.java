@@ -12,8 +12,11 @@ import obsprop.tensor.DType;
  */
 final class RankUpdates {
     private static final int ROWS = 4;
-    /** Sums of a strip at most, about as many as L1 holds: they are read and written once for every four rows of W. */
-    private static final int SUMS = Tiles.WIDE ? 8_192 : 16_384;
+    /**
+     * Sums of a strip at most, read and written once for every four rows of W. Of 16 tokens that is a page of each row: shorter
+     * pieces of memory come more slowly, and that sums come from L2 costs less.
+     */
+    private static final int SUMS = 16_384;
     /** Columns of a strip at most. */
     private static final int STRIP = 2048;
     /** Floats from token to token in its sums: not a power of two, or all tokens would fall into two sets of the cache. */
