@@ -153,6 +153,16 @@ public interface Kernels {
         activationVjp(f, dx, x, dx);
     }
 
+    /**
+     * What each head by itself adds to an output projection: {@code y[h,:] = W[:,h D..(h+1) D] x[h D..(h+1) D]}, overwritten; x [1,H D],
+     * weight [n,H D], y [H,n].
+     *
+     * @return false, nothing being done, where the kernels have no better way than {@link #linear} of masked rows
+     */
+    default boolean headProducts(Tensor x, Tensor weight, Tensor y) {
+        return false;
+    }
+
     /** {@code y[r,:] (+)= row[:]} for every row r of y [N,n]. */
     void broadcast(Tensor row, Tensor y, Write write);
 

@@ -1,6 +1,7 @@
 package obsprop.kernel;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
@@ -55,6 +56,38 @@ final class CpuProductsTest {
         for (int rows : new int[] {2, 5, 16}) {
             multiply(type, rows, 230, 2480, Layout.CONTIGUOUS, Write.ACCUMULATE);
         }
+    }
+
+    /** Each head's part of a sum over heads, and products that are left to others. */
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "BF16", "F16"})
+    void heads(DType type) {
+        for (Layout layout : Layout.values()) {
+            assertEquals(true, heads(type, layout, 16, 64, 300));
+            assertEquals(true, heads(type, layout, 2, 128, 1031));
+            assertEquals(false, heads(type, layout, 16, 40, 500));
+            assertEquals(false, heads(type, layout, 2, 64, 300));
+        }
+    }
+
+    private static boolean heads(DType type, Layout layout, int heads, int width, int n) {
+        boolean[] served = new boolean[1];
+        try (Measured measured = new Measured("heads " + type + " " + layout);
+                TestBed bed = new TestBed(KERNELS, layout, measured)) {
+            Operand x = bed.input(1, 1, heads * width);
+            Operand w = bed.weight(type, 1, n, heads * width);
+            Operand y = bed.output(Write.OVERWRITE, heads, n);
+            bed.both(s -> {
+                boolean done = s.kernels().headProducts(s.of(x), s.of(w), s.of(y));
+                served[0] |= done;
+                for (int h = 0; h < heads && !done; h++) {
+                    s.kernels().gemm(s.of(x).slice(1, h * width, (h + 1) * width), Transpose.NO,
+                            s.of(w).slice(1, h * width, (h + 1) * width), Transpose.YES, s.of(y).slice(0, h, h + 1), Write.OVERWRITE);
+                }
+            });
+            bed.check("heads " + heads + " of " + width, y, Tolerance.ofRandomSum(DType.F32, width, 1));
+        }
+        return served[0];
     }
 
     private static void multiply(DType type, int rows, Layout layout, Write write) {

@@ -90,7 +90,7 @@ final class HeadWrites {
 
     /** The differences [P H, d] that the heads of a layer make, pair by pair. */
     Tensor written(int layer, Arena arena) {
-        Tensor rows = pairs == 1 ? byMask(layer, arena) : byHead(layer, arena);
+        Tensor rows = pairs == 1 ? ofOnePair(layer, arena) : byHead(layer, arena);
         if (!needsSum(layer)) {
             return rows;
         }
@@ -98,15 +98,22 @@ final class HeadWrites {
         return PatchedAttention.throughNorm(kernels, norm, sums.get(layer), rows, arena);
     }
 
-    /** One product for all heads, each row holding one head's values only: {@code W_O} is read row by row. */
-    private Tensor byMask(int layer, Arena arena) {
+    /** {@code W_O} is read once and row by row. */
+    private Tensor ofOnePair(int layer, Arena arena) {
+        Linear output = model.block(layer).attention().output();
+        Tensor rows = kernels.allocate(arena, ownColumns.size(0), output.outputs());
+        if (!output.headProducts(kernels, mixed.get(layer), rows)) {
+            byMask(layer, output, rows, arena);
+        }
+        return rows;
+    }
+
+    /** One product for all heads, each row holding one head's values only. */
+    private void byMask(int layer, Linear output, Tensor rows, Arena arena) {
         Tensor each = kernels.allocate(arena, ownColumns.size(0), ownColumns.size(1));
         kernels.broadcast(mixed.get(layer).select(0, 0), each, Write.OVERWRITE);
         kernels.gated(Activation.IDENTITY, each, ownColumns, each);
-        Linear output = model.block(layer).attention().output();
-        Tensor rows = kernels.allocate(arena, each.size(0), output.outputs());
         output.inputs(0, output.inputs()).forward(kernels, each, rows, Write.OVERWRITE);
-        return rows;
     }
 
     /** A product for each head: H times less arithmetic. */

@@ -29,6 +29,8 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     private final Workers workers;
     private final Pool<Gemm> gemms;
     private final Pool<Attention> attentions = new Pool<>(() -> new Attention(NOTHING));
+    private final Pool<HeadOutputs> headOutputs =
+            new Pool<>(() -> new HeadOutputs(new Matrix(), new Matrix(), new Matrix()));
     private final Pool<Norms> norms = new Pool<>(() -> new Norms(NOTHING));
     private final Pool<Elementwise> elementwise = new Pool<>(() -> new Elementwise(NOTHING));
     private final Pool<Scratch> scratches = new Pool<>(Scratch::new);
@@ -121,6 +123,17 @@ public final class CpuKernels implements Kernels, AutoCloseable {
         Gemm gemm = gemms.take();
         gemm.run(workers, a, transA, b, transB, c, write);
         gemms.give(gemm);
+    }
+
+    @Override
+    public boolean headProducts(Tensor x, Tensor weight, Tensor y) {
+        boolean serves = HeadOutputs.serves(x, weight, y);
+        if (serves) {
+            HeadOutputs outputs = headOutputs.take();
+            outputs.run(workers, x, weight, y);
+            headOutputs.give(outputs);
+        }
+        return serves;
     }
 
     @Override

@@ -80,6 +80,11 @@ public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Turned
         kernels.linear(x, operand(layout.forward), sense(layout.forward), bias, y, write);
     }
 
+    /** See {@link Kernels#headProducts}; without the bias. */
+    public boolean headProducts(Kernels kernels, Tensor x, Tensor y) {
+        return layout == Layout.OUT_IN && kernels.headProducts(x, weight, y);
+    }
+
     /** {@code pre = x W^T + b} and {@code y = f(pre)}, x [N,in], pre and y [N,out]. */
     public void forward(Kernels kernels, Tensor x, Activation f, Tensor pre, Tensor y) {
         kernels.linearActivation(x, operand(layout.forward), sense(layout.forward), bias, f, pre, y);

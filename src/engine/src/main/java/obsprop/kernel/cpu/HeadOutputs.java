@@ -1,0 +1,110 @@
+package obsprop.kernel.cpu;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import obsprop.kernel.Transpose;
+import obsprop.kernel.cpu.Scratch.Slot;
+import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
+
+/**
+ * See {@link obsprop.kernel.Kernels#headProducts}: rows of W are read once, each head's part of a row is summed by itself, at first in
+ * lanes; as many rows as a vector has lanes are then turned, so that what is left is summed for all of them at once.
+ */
+final class HeadOutputs {
+    /** Vectors that are summed lane by lane before they are stored: a head's width is a multiple of so many. */
+    private static final int GROUP = 4;
+    /** Weights from which on it is used: less is done before vectors are compiled. */
+    private static final long SMALLEST = 1 << 18;
+    /** Rows of W in a chunk: whole cache lines of the output. */
+    private static final int ROWS = 64;
+
+    private final Workers.Task task = this::chunk;
+    private final Matrix x;
+    private final Matrix w;
+    private final Matrix y;
+    private int heads;
+    private int rows;
+    private int columns;
+
+    /** Operands: x [1,H D], w [n,H D], y [H,n]. */
+    HeadOutputs(Matrix x, Matrix w, Matrix y) {
+        this.x = x;
+        this.w = w;
+        this.y = y;
+    }
+
+    static boolean serves(Tensor x, Tensor weight, Tensor y) {
+        int heads = y.size(0);
+        int columns = weight.size(1);
+        return (long) weight.size(0) * columns >= SMALLEST && columns % (heads * GROUP * Lanes.N) == 0 && x.dtype() == DType.F32;
+    }
+
+    void run(Workers workers, Tensor in, Tensor weight, Tensor out) {
+        x.set(in, Transpose.NO);
+        w.set(weight, Transpose.NO);
+        y.set(out, Transpose.NO);
+        heads = out.size(0);
+        rows = weight.size(0);
+        columns = weight.size(1);
+        workers.run(task, Gemm.ceil(rows, ROWS));
+    }
+
+    private void chunk(int chunk, Scratch scratch) {
+        int kept = columns / GROUP;
+        MemorySegment sums = scratch.floats(Slot.RESULT, (long) Lanes.N * (kept + Lanes.N));
+        MemorySegment turned = scratch.floats(Slot.TILE, (long) Lanes.N * kept);
+        MemorySegment wide = w.type == DType.F32 ? MemorySegment.NULL : scratch.floats(Slot.WIDENED, columns);
+        MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
+        long sumRow = 4L * (kept + Lanes.N); // not a power of two
+        int last = Math.min(rows, (chunk + 1) * ROWS);
+        for (int row = chunk * ROWS; row < last; row += Lanes.N) {
+            int some = Math.min(Lanes.N, last - row);
+            for (int i = 0; i < some; i++) {
+                long at = w.bytes(row + i, 0);
+                if (w.type == DType.F32) {
+                    multiply(w.segment, at, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
+                } else {
+                    Convert.widen(w.segment, at, w.type, wide, 0, columns);
+                    multiply(wide, 0, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
+                }
+            }
+            Transposer.run(sums, 0, sumRow, turned, 0, Lanes.BYTES, some, kept, false, square);
+            for (int h = 0; h < heads; h++) {
+                sum(turned, (long) Lanes.BYTES * h * (kept / heads), kept / heads, square);
+                Copies.copyRow(square, 0, y.segment, y.bytes(h, row), some);
+            }
+        }
+    }
+
+    /** {@code to = } the sum of n vectors. */
+    private static void sum(MemorySegment from, long at, int n, MemorySegment to) {
+        from = Lanes.plain(from);
+        FloatVector even = FloatVector.zero(Lanes.F);
+        FloatVector odd = even;
+        for (int i = 0; i < n; i += 2) {
+            even = even.add(FloatVector.fromMemorySegment(Lanes.F, from, at + (long) Lanes.BYTES * i, Lanes.ORDER));
+            odd = odd.add(FloatVector.fromMemorySegment(Lanes.F, from, at + Lanes.BYTES + (long) Lanes.BYTES * i, Lanes.ORDER));
+        }
+        Lanes.store(even.add(odd), to, 0);
+    }
+
+    /** {@code sums[g] = sum over the vectors of group g of p q}, lane by lane, from byte {@code to} on. */
+    private static void multiply(MemorySegment p, long pAt, MemorySegment q, long qAt, int n, MemorySegment sums, long to) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        sums = Lanes.plain(sums);
+        for (int i = 0; i < n; i += GROUP * Lanes.N) {
+            long at = 4L * i;
+            FloatVector s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + at, Lanes.ORDER)
+                    .mul(FloatVector.fromMemorySegment(Lanes.F, q, qAt + at, Lanes.ORDER));
+            s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + Lanes.BYTES + at, Lanes.ORDER)
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, qAt + Lanes.BYTES + at, Lanes.ORDER), s);
+            s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + 2 * Lanes.BYTES + at, Lanes.ORDER)
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, qAt + 2 * Lanes.BYTES + at, Lanes.ORDER), s);
+            s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + 3 * Lanes.BYTES + at, Lanes.ORDER)
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, qAt + 3 * Lanes.BYTES + at, Lanes.ORDER), s);
+            s.intoMemorySegment(sums, to + i, Lanes.ORDER); // 4 i / GROUP
+        }
+    }
+}
