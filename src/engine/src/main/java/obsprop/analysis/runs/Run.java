@@ -27,9 +27,13 @@ public sealed interface Run permits CachedRun, SubstituteRun {
      * Attention of one layer over one prompt.
      *
      * @param inputs q, k, v, z and lse of the prompt's T rows
-     * @param mixed [T, H D], the heads' weighted values
      */
-    record Heads(Kernels.AttentionSaved inputs, Tensor mixed) {
+    record Heads(Kernels.AttentionSaved inputs) {
+        /** [T, H D], the heads' weighted values. */
+        public Tensor mixed() {
+            return inputs.z().flatten(1);
+        }
+
         /** What belongs to one prompt of a batch. */
         public static Heads of(Attention.State state, Segments segments, int prompt) {
             int from = segments.start(prompt);
@@ -37,7 +41,7 @@ public sealed interface Run permits CachedRun, SubstituteRun {
             var all = state.inputs();
             var own = new Kernels.AttentionSaved(all.q().slice(0, from, to), all.k().slice(0, from, to),
                     all.v().slice(0, from, to), all.z().slice(0, from, to), all.lse().slice(0, from, to));
-            return new Heads(own, state.mixed().slice(0, from, to));
+            return new Heads(own);
         }
     }
 }

@@ -106,7 +106,7 @@ public final class SubstituteRun implements Run, AutoCloseable {
             block.attention().forward(model.kernels(), normed, segments, state, written, Write.OVERWRITE);
             current = layer;
         }
-        return new Heads(state.inputs(), state.mixed());
+        return new Heads(state.inputs());
     }
 
     @Override

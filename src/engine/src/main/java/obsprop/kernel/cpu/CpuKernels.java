@@ -29,8 +29,7 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     private final Workers workers;
     private final Pool<Gemm> gemms;
     private final Pool<Attention> attentions = new Pool<>(() -> new Attention(NOTHING));
-    private final Pool<HeadOutputs> headOutputs =
-            new Pool<>(() -> new HeadOutputs(new Matrix(), new Matrix(), new Matrix()));
+    private final Pool<HeadOutputs> headOutputs = new Pool<>(HeadOutputs::new);
     private final Pool<Norms> norms = new Pool<>(() -> new Norms(NOTHING));
     private final Pool<Elementwise> elementwise = new Pool<>(() -> new Elementwise(NOTHING));
     private final Pool<Scratch> scratches = new Pool<>(Scratch::new);

@@ -20,19 +20,12 @@ final class HeadOutputs {
     private static final int ROWS = 64;
 
     private final Workers.Task task = this::chunk;
-    private final Matrix x;
-    private final Matrix w;
-    private final Matrix y;
+    private final Matrix x = new Matrix();
+    private final Matrix w = new Matrix();
+    private final Matrix y = new Matrix();
     private int heads;
     private int rows;
     private int columns;
-
-    /** Operands: x [1,H D], w [n,H D], y [H,n]. */
-    HeadOutputs(Matrix x, Matrix w, Matrix y) {
-        this.x = x;
-        this.w = w;
-        this.y = y;
-    }
 
     static boolean serves(Tensor x, Tensor weight, Tensor y) {
         int heads = y.size(0);
@@ -54,7 +47,8 @@ final class HeadOutputs {
         int kept = columns / GROUP;
         MemorySegment sums = scratch.floats(Slot.RESULT, (long) Lanes.N * (kept + Lanes.N));
         MemorySegment turned = scratch.floats(Slot.TILE, (long) Lanes.N * kept);
-        MemorySegment wide = w.type == DType.F32 ? MemorySegment.NULL : scratch.floats(Slot.WIDENED, columns);
+        boolean inPlace = w.type == DType.F32;
+        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, columns);
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         long sumRow = 4L * (kept + Lanes.N); // not a power of two
         int last = Math.min(rows, (chunk + 1) * ROWS);
@@ -62,12 +56,10 @@ final class HeadOutputs {
             int some = Math.min(Lanes.N, last - row);
             for (int i = 0; i < some; i++) {
                 long at = w.bytes(row + i, 0);
-                if (w.type == DType.F32) {
-                    multiply(w.segment, at, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
-                } else {
-                    Convert.widen(w.segment, at, w.type, wide, 0, columns);
-                    multiply(wide, 0, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
+                if (!inPlace) {
+                    Convert.widen(w.segment, at, w.type, p, 0, columns);
                 }
+                multiply(p, inPlace ? at : 0, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
             }
             Transposer.run(sums, 0, sumRow, turned, 0, Lanes.BYTES, some, kept, false, square);
             for (int h = 0; h < heads; h++) {

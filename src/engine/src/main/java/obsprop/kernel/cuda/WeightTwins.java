@@ -36,12 +36,11 @@ final class WeightTwins {
     /** Makes the twin of a contiguous weight that was just placed, if products want one. */
     void add(Arena owner, Tensor weight) {
         byAddress.values().removeIf(twin -> !twin.isAlive()); // their addresses may be used again
-        DType type = weight.rank() == 1 ? DType.F32 : DType.BF16;
-        boolean wanted = weight.rank() == 1
-                ? weight.dtype() != DType.F32
-                : precision == CudaPrecision.BF16 && weight.dtype() == DType.F32 && weight.rank() == 2 && weight.elements() >= SMALLEST;
-        if (wanted && weight.elements() > 0) {
-            Tensor twin = transfers.allocate(owner, type, weight.shape());
+        boolean isSingle = weight.dtype() == DType.F32;
+        boolean widened = weight.rank() == 1 && !isSingle && weight.elements() > 0;
+        boolean narrowed = weight.rank() == 2 && isSingle && weight.elements() >= SMALLEST && precision == CudaPrecision.BF16;
+        if (widened || narrowed) {
+            Tensor twin = transfers.allocate(owner, widened ? DType.F32 : DType.BF16, weight.shape());
             transfers.copy(weight, twin);
             byAddress.put(weight.segment().address(), new Twin(weight, twin));
         }
