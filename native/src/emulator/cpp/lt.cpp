@@ -1,21 +1,17 @@
-// The part of cublasLt that obsprop calls: one product of fp32 or bfloat16 into fp32, in place, with an epilogue.
+// The part of cublasLt that obsprop calls: one product of fp32 or bfloat16 into fp32, in place, with a bias.
 #include "products.h"
 
 using namespace emulator;
 
 namespace {
 
-enum Epilogue { DEFAULT = 1, BIAS = 4, GELU_AUX = 160, GELU_AUX_BIAS = 164, DGELU = 192 };
-const size_t AUX_ALIGNMENT = 16;
-const long AUX_LD_MULTIPLE = 8;
+enum Epilogue { DEFAULT = 1, BIAS = 4 };
 const uint64_t MAGIC = 0x0B5920;
 
 struct Description {
     int compute, scale;
     int transA = 0, transB = 0, epilogue = DEFAULT;
     const float *bias = nullptr;
-    float *aux = nullptr;
-    int64_t auxLd = 0;
 };
 
 struct Layout {
@@ -48,24 +44,19 @@ template <class T> int set(T &field, const void *value, size_t bytes) {
     return 0;
 }
 
-bool known(int epilogue) {
-    return epilogue == DEFAULT || epilogue == BIAS || epilogue == GELU_AUX || epilogue == GELU_AUX_BIAS || epilogue == DGELU;
-}
-
 int supported(const Description &d, const Layout &a, const Layout &b, const Layout &c) {
     bool types = a.type == b.type && (a.type == R_32F || a.type == R_16BF) && c.type == R_32F && d.scale == R_32F;
     bool compute = d.compute == COMPUTE_32F || (d.compute == COMPUTE_32F_FAST_TF32 && a.type == R_32F);
-    if (!types || !compute || !known(d.epilogue)) return NOT_SUPPORTED;
+    if (!types || !compute || (d.epilogue != DEFAULT && d.epilogue != BIAS)) return NOT_SUPPORTED;
     uint64_t m = d.transA ? a.columns : a.rows, k = d.transA ? a.rows : a.columns;
     uint64_t n = d.transB ? b.rows : b.columns, kOfB = d.transB ? b.columns : b.rows;
-    if (m != c.rows || n != c.columns || k != kOfB || !m || !n || !k) return INVALID;
-    return d.epilogue > BIAS && (d.auxLd % AUX_LD_MULTIPLE || d.auxLd < (int64_t) m) ? NOT_SUPPORTED : 0;
+    return m != c.rows || n != c.columns || k != kOfB || !m || !n || !k ? INVALID : 0;
 }
 
 uint64_t shape(const Description &d, const Layout &a, const Layout &b, const Layout &c) {
     uint64_t hash = 17;
     for (uint64_t part : {(uint64_t) d.compute, (uint64_t) d.transA, (uint64_t) d.transB, (uint64_t) d.epilogue,
-                          (uint64_t) d.auxLd, a.rows, a.columns, (uint64_t) a.ld, b.rows, b.columns, (uint64_t) b.ld, c.rows,
+                          a.rows, a.columns, (uint64_t) a.ld, b.rows, b.columns, (uint64_t) b.ld, c.rows,
                           c.columns, (uint64_t) c.ld}) {
         hash = hash * 1000003 + part;
     }
@@ -74,43 +65,13 @@ uint64_t shape(const Description &d, const Layout &a, const Layout &b, const Lay
 
 bool aligned(const void *pointer, size_t bytes) { return (uintptr_t) pointer % bytes == 0; }
 
-long products[DGELU + 1]; // finished with each epilogue
-bool coarse;              // whether tanh is as inexact as a card's fast instruction
-
-float tanhOfEpilogue(float x) { return coarse ? toTf32(tanhf(x)) : tanhf(x); }
-
-// Epilogues compute GELU by tanh.
-float gelu(float x) { return 0.5f * x * (1 + tanhOfEpilogue(0.7978845608f * (x + 0.044715f * x * x * x))); }
-
-float geluSlope(float x) {
-    float t = tanhOfEpilogue(0.7978845608f * (x + 0.044715f * x * x * x));
-    return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.7978845608f * (1 + 3 * 0.044715f * x * x);
-}
-
-float finish(const Description &d, float x, int row, int column) {
-    if (d.epilogue == BIAS || d.epilogue == GELU_AUX_BIAS) x += d.bias[row];
-    if (d.epilogue <= BIAS) return x;
-    float &aux = d.aux[row + (size_t) column * d.auxLd];
-    if (d.epilogue == DGELU) return x * geluSlope(aux);
-    aux = x;
-    return gelu(x);
-}
-
-int checkEpilogue(const Description &d, const Layout &c) {
-    bool bias = d.epilogue == BIAS || d.epilogue == GELU_AUX_BIAS, aux = d.epilogue > BIAS;
-    if (bias && !withinOneAllocation(d.bias, c.rows * 4)) return INVALID;
-    size_t bytes = ((c.columns - 1) * d.auxLd + c.rows) * 4;
-    return aux && (!aligned(d.aux, AUX_ALIGNMENT) || !withinOneAllocation(d.aux, bytes)) ? INVALID : 0;
-}
+long biases; // added so far
 
 } // namespace
 
 #define HANDLE_LOCK std::lock_guard<std::recursive_mutex> locked(lock())
 
-EXPORT void emulator_coarse_gelu(long yes) { HANDLE_LOCK; coarse = yes != 0; }
-EXPORT long emulator_products_with_bias() { HANDLE_LOCK; return products[BIAS]; }
-EXPORT long emulator_products_with_gelu() { HANDLE_LOCK; return products[GELU_AUX] + products[GELU_AUX_BIAS]; }
-EXPORT long emulator_products_with_gelu_vjp() { HANDLE_LOCK; return products[DGELU]; }
+EXPORT long emulator_products_with_bias() { HANDLE_LOCK; return biases; }
 EXPORT int cublasLtCreate(int **handle) { HANDLE_LOCK; *handle = new int(0); countObject(1); return 0; }
 EXPORT int cublasLtDestroy(int *handle) { HANDLE_LOCK; delete handle; countObject(-1); return 0; }
 EXPORT int cublasLtMatmulDescCreate(Description **d, int compute, int scale) {
@@ -126,8 +87,6 @@ EXPORT int cublasLtMatmulDescSetAttribute(Description *d, int attribute, const v
         case 4: return set(d->transB, value, bytes);
         case 7: return set(d->epilogue, value, bytes);
         case 8: return set(d->bias, value, bytes);
-        case 11: return set(d->aux, value, bytes);
-        case 12: return set(d->auxLd, value, bytes);
         default: return NOT_SUPPORTED;
     }
 }
@@ -174,24 +133,21 @@ EXPORT int cublasLtMatmul(int *handle, const Description *d, const float *alpha,
     }
     bool room = workspaceBytes >= algorithm->workspace
             && (!algorithm->workspace || (aligned(workspace, 16) && withinOneAllocation(workspace, workspaceBytes)));
-    if (!room || checkEpilogue(*d, *layoutC)) return INVALID;
+    const float *bias = d->epilogue == BIAS ? d->bias : nullptr;
+    if (!room || (d->epilogue == BIAS && !withinOneAllocation(bias, layoutC->rows * 4))) return INVALID;
     int m = (int) layoutC->rows, n = (int) layoutC->columns, k = (int) (d->transA ? layoutA->rows : layoutA->columns);
     bool tf32 = d->compute == COMPUTE_32F_FAST_TF32;
     Matrix left{a, layoutA->type, (int) layoutA->ld, d->transA != 0, tf32};
     Matrix right{b, layoutB->type, (int) layoutB->ld, d->transB != 0, tf32};
     Product product{m, n, k, *alpha, *beta, left, right, {target, R_32F, (int) layoutD->ld, false, false}, 0, 0, 0, 1};
     if ((status = product.check())) return status;
-    Description description = *d;
     size_t used = algorithm->workspace;
-    products[d->epilogue]++;
+    if (bias) biases++;
     enqueue(stream, [=] {
         memset(workspace, 0xCD, used);
         product.run();
-        for (int j = 0; j < n; j++) {
-            for (int i = 0; i < m; i++) {
-                float *at = (float *) target + i + (size_t) j * product.c.ld;
-                *at = finish(description, *at, i, j);
-            }
+        for (int j = 0; bias && j < n; j++) {
+            for (int i = 0; i < m; i++) ((float *) target)[i + (size_t) j * product.c.ld] += bias[i];
         }
         return SUCCESS;
     });

@@ -37,10 +37,7 @@ final class LtPlan {
         target = layout(out, CUDA_R_32F(), size.n(), size.m(), s.stride());
         describe(CUBLASLT_MATMUL_DESC_TRANSA(), s.rightTransposed() ? CUBLAS_OP_T() : CUBLAS_OP_N());
         describe(CUBLASLT_MATMUL_DESC_TRANSB(), s.leftTransposed() ? CUBLAS_OP_T() : CUBLAS_OP_N());
-        describe(CUBLASLT_MATMUL_DESC_EPILOGUE(), s.epilogue().code());
-        if (s.savedStride() != 0) {
-            describe(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD(), s.savedStride());
-        }
+        describe(CUBLASLT_MATMUL_DESC_EPILOGUE(), CUBLASLT_EPILOGUE_BIAS());
         algorithm = arena.allocate(cublasLtMatmulHeuristicResult_t.layout());
     }
 
@@ -88,7 +85,7 @@ final class LtPlan {
         set(attribute, Integer.BYTES);
     }
 
-    /** Sets a pointer or a stride, which may differ from product to product. */
+    /** Sets a pointer, which may differ from product to product. */
     void describe(int attribute, long setting) {
         value.set(ValueLayout.JAVA_LONG, 0, setting);
         set(attribute, Long.BYTES);

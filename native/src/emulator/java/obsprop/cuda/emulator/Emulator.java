@@ -141,24 +141,9 @@ public final class Emulator {
         return count("emulator_damaged_allocations");
     }
 
-    /** Whether cublasLt's GELU is only as exact as 11 bits, as fast instructions for tanh are. */
-    public void coarseGelu(boolean yes) {
-        call("emulator_coarse_gelu", yes ? 1L : 0L);
-    }
-
-    /** How many products cublasLt has finished by adding a bias. */
+    /** How many products cublasLt has added a bias to. */
     public long productsWithBias() {
         return count("emulator_products_with_bias");
-    }
-
-    /** How many it has finished by GELU. */
-    public long productsWithGelu() {
-        return count("emulator_products_with_gelu");
-    }
-
-    /** How many it has finished by the derivative of GELU. */
-    public long productsWithGeluVjp() {
-        return count("emulator_products_with_gelu_vjp");
     }
 
     /** How many products of fragments warps have computed together. */

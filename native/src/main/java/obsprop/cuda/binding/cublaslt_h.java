@@ -59,24 +59,6 @@ public class cublaslt_h extends cublaslt_h$shared {
     public static int CUBLASLT_MATMUL_DESC_BIAS_POINTER() {
         return CUBLASLT_MATMUL_DESC_BIAS_POINTER;
     }
-    private static final int CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER = (int)11L;
-    /**
-     * {@snippet lang=c :
-     * enum <anonymous>.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER = 11
-     * }
-     */
-    public static int CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER() {
-        return CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER;
-    }
-    private static final int CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = (int)12L;
-    /**
-     * {@snippet lang=c :
-     * enum <anonymous>.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = 12
-     * }
-     */
-    public static int CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD() {
-        return CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD;
-    }
     private static final int CUBLASLT_EPILOGUE_BIAS = (int)4L;
     /**
      * {@snippet lang=c :
@@ -85,33 +67,6 @@ public class cublaslt_h extends cublaslt_h$shared {
      */
     public static int CUBLASLT_EPILOGUE_BIAS() {
         return CUBLASLT_EPILOGUE_BIAS;
-    }
-    private static final int CUBLASLT_EPILOGUE_GELU_AUX = (int)160L;
-    /**
-     * {@snippet lang=c :
-     * enum <anonymous>.CUBLASLT_EPILOGUE_GELU_AUX = 160
-     * }
-     */
-    public static int CUBLASLT_EPILOGUE_GELU_AUX() {
-        return CUBLASLT_EPILOGUE_GELU_AUX;
-    }
-    private static final int CUBLASLT_EPILOGUE_GELU_AUX_BIAS = (int)164L;
-    /**
-     * {@snippet lang=c :
-     * enum <anonymous>.CUBLASLT_EPILOGUE_GELU_AUX_BIAS = 164
-     * }
-     */
-    public static int CUBLASLT_EPILOGUE_GELU_AUX_BIAS() {
-        return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
-    }
-    private static final int CUBLASLT_EPILOGUE_DGELU = (int)192L;
-    /**
-     * {@snippet lang=c :
-     * enum <anonymous>.CUBLASLT_EPILOGUE_DGELU = 192
-     * }
-     */
-    public static int CUBLASLT_EPILOGUE_DGELU() {
-        return CUBLASLT_EPILOGUE_DGELU;
     }
     private static final int CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = (int)1L;
     /**

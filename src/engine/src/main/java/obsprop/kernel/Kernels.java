@@ -136,23 +136,6 @@ public interface Kernels {
         }
     }
 
-    /** {@code pre = x op(weight) + bias} and {@code y = f(pre)}, for x [N,k], bias [n], pre and y [N,n], different tensors. */
-    default void linearActivation(
-            Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Activation f, Tensor pre, Tensor y) {
-        linear(x, weight, transpose, bias, pre, Write.OVERWRITE);
-        activation(f, pre, y);
-    }
-
-    /**
-     * VJP of {@code z = f(x) W}: {@code dx = f'(x) * (dz op(W))}, overwritten; dz [K*N,k], x [N,n], dx [K*N,n].
-     *
-     * @param transpose YES for {@code op(W) = W^T}
-     */
-    default void activationLinearVjp(Activation f, Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
-        gemm(dz, Transpose.NO, weight, transpose, dx, Write.OVERWRITE);
-        activationVjp(f, dx, x, dx);
-    }
-
     /**
      * What each head by itself adds to an output projection: {@code y[h,:] = W[:,h D..(h+1) D] x[h D..(h+1) D]}, overwritten; x [1,H D],
      * weight [n,H D], y [H,n].

@@ -123,18 +123,15 @@ public interface DenseContract extends KernelsUnderTest {
         }
     }
 
-    /** The three operations that a backend may do in one pass, on sizes that it may and that it may not. */
+    /** A backend may do it in one pass: on sizes where it may and where it may not. */
     @ParameterizedTest
     @EnumSource
-    default void linearMapsAndActivations(Layout layout) {
-        for (Activation f : new Activation[] {Activation.GELU_TANH, Activation.GELU_ERF, Activation.SILU}) {
-            for (DType type : WEIGHT_TYPES) {
-                try (Measured measured = new Measured("linear, " + f + ", " + type + " " + layout)) {
-                    for (int[] size : new int[][] {{1, 1, 1}, {3, 8, 16}, {7, 13, 5}, {16, 64, 40}}) {
-                        for (Transpose t : Transpose.values()) {
-                            linear(measured, layout, type, t, size);
-                            activated(measured, layout, type, f, t, size);
-                        }
+    default void linearMaps(Layout layout) {
+        for (DType type : WEIGHT_TYPES) {
+            try (Measured measured = new Measured("linear, " + type + " " + layout)) {
+                for (int[] size : new int[][] {{1, 1, 1}, {3, 8, 16}, {7, 13, 5}, {16, 64, 40}}) {
+                    for (Transpose t : Transpose.values()) {
+                        linear(measured, layout, type, t, size);
                     }
                 }
             }
@@ -154,30 +151,6 @@ public interface DenseContract extends KernelsUnderTest {
                     bed.check("linear " + Arrays.toString(size) + " " + t + " " + write + " " + biased, y,
                             bed.tolerance(size[2] + 1, (size[2] + 1) / 2.0));
                 }
-            }
-        }
-    }
-
-    private void activated(Measured measured, Layout layout, DType type, Activation f, Transpose t, int[] size) {
-        int n = size[0];
-        String context = f + " " + Arrays.toString(size) + " " + t;
-        try (TestBed bed = new TestBed(kernels(), layout, measured)) {
-            double tolerance = 4 * bed.tolerance(size[2] + 4, size[2] + 1);
-            Operand x = bed.input(2, n, size[2]);
-            Operand w = bed.weight(type, 1, weight(t, size[2], size[1]));
-            Operand b = bed.weight(type, 1, size[1]);
-            Operand pre = bed.output(Write.OVERWRITE, n, size[1]);
-            Operand y = bed.output(Write.OVERWRITE, n, size[1]);
-            bed.both(s -> s.kernels()
-                    .linearActivation(s.of(x), s.of(w), t, Optional.of(s.of(b)), f, s.of(pre), s.of(y)));
-            bed.check("pre " + context, pre, tolerance);
-            bed.check("y " + context, y, tolerance);
-            for (int cotangents : new int[] {1, 3}) {
-                Operand saved = bed.input(3, n, size[1]);
-                Operand dz = bed.input(1, cotangents * n, size[2]);
-                Operand dx = bed.output(Write.OVERWRITE, cotangents * n, size[1]);
-                bed.both(s -> s.kernels().activationLinearVjp(f, s.of(dz), s.of(w), t, s.of(saved), s.of(dx)));
-                bed.check("VJP of " + cotangents + ", " + context, dx, tolerance);
             }
         }
     }

@@ -42,7 +42,6 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     private final WeightTwins twins;
     private final RoundedOperand rounded;
     private final Products products;
-    private final GeluEpilogue gelu;
     private final AttentionLaunches attention;
     private final IntTable ids;
     private final IntTable positions;
@@ -58,7 +57,6 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         twins = new WeightTwins(precision, transfers);
         rounded = new RoundedOperand(device, precision, launcher, transfers);
         products = new Products(device, precision, transfers, twins, rounded);
-        gelu = new GeluEpilogue(this, products, precision);
         attention = new AttentionLaunches(device, launcher, transfers, rounded, precision);
         ids = new IntTable(device);
         positions = new IntTable(device);
@@ -224,26 +222,8 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public synchronized void linear(
             Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Tensor y, Write write) {
-        if (bias.isEmpty()
-                || !products.linear(x, weight(weight), transpose, bias.map(this::weight), Optional.empty(), y, write)) {
+        if (bias.isEmpty() || !products.linear(x, weight(weight), transpose, weight(bias.get()), y, write)) {
             Kernels.super.linear(x, weight, transpose, bias, y, write);
-        }
-    }
-
-    @Override
-    public synchronized void linearActivation(
-            Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Activation f, Tensor pre, Tensor y) {
-        if (!gelu.serves(f) || !products.linear(
-                x, weight(weight), transpose, bias.map(this::weight), Optional.of(pre), y, Write.OVERWRITE)) {
-            Kernels.super.linearActivation(x, weight, transpose, bias, f, pre, y);
-        }
-    }
-
-    @Override
-    public synchronized void activationLinearVjp(
-            Activation f, Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
-        if (!gelu.serves(f) || !products.geluVjp(dz, weight(weight), transpose, x, dx)) {
-            Kernels.super.activationLinearVjp(f, dz, weight, transpose, x, dx);
         }
     }
 

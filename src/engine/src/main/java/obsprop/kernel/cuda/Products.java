@@ -4,8 +4,6 @@ import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import obsprop.cuda.Cublas;
 import obsprop.cuda.CublasLt;
-import obsprop.cuda.CublasLt.Epilogue;
-import obsprop.cuda.CublasLt.Finish;
 import obsprop.cuda.CudaDevice;
 import obsprop.cuda.CudaPrecision;
 import obsprop.kernel.Transpose;
@@ -55,32 +53,18 @@ final class Products implements AutoCloseable {
     }
 
     /**
-     * {@code y (+)= x op(weight) + bias} in one pass; with {@code pre}, {@code pre = x op(weight) + bias} and
-     * {@code y = gelu(pre)}.
+     * {@code y (+)= x op(weight) + bias} in one pass.
      *
      * @return false, nothing being done, where cublasLt cannot
      */
-    boolean linear(Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Optional<Tensor> pre, Tensor y, Write write) {
-        MemorySegment added = bias.map(this::vector).orElse(MemorySegment.NULL);
-        Finish finish = pre.map(saved -> new Finish(
-                        bias.isPresent() ? Epilogue.GELU_BIAS : Epilogue.GELU, added, Launcher.address(saved), saved.stride(0)))
-                .orElseGet(() -> Finish.bias(added));
-        return finished(x, weight, transpose, y, write, finish);
-    }
-
-    /** {@code dx = gelu'(x) * (dz op(weight))} in one pass, for as many rows of dz as of x; false as for {@link #linear}. */
-    boolean geluVjp(Tensor dz, Tensor weight, Transpose transpose, Tensor x, Tensor dx) {
-        Finish finish = new Finish(Epilogue.GELU_VJP, MemorySegment.NULL, Launcher.address(x), x.stride(0));
-        return dz.size(0) == x.size(0) && finished(dz, weight, transpose, dx, Write.OVERWRITE, finish);
-    }
-
-    private boolean finished(Tensor x, Tensor weight, Transpose transpose, Tensor y, Write write, Finish finish) {
+    boolean linear(Tensor x, Tensor weight, Transpose transpose, Tensor bias, Tensor y, Write write) {
+        MemorySegment added = vector(bias);
         Cublas.Size size = new Cublas.Size(y.size(0), y.size(1), x.size(1));
         boolean done = y.elements() > 0 && x.size(1) > 0
                 && device.cublasLt().multiply(
                         new CublasLt.Product(precision, size, left(x, Transpose.NO), weight(weight, transpose),
                                 matrix(y, false), write == Write.ACCUMULATE),
-                        finish);
+                        added);
         if (done) {
             rounded.written(y);
         }

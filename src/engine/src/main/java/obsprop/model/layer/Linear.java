@@ -87,7 +87,8 @@ public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Turned
 
     /** {@code pre = x W^T + b} and {@code y = f(pre)}, x [N,in], pre and y [N,out]. */
     public void forward(Kernels kernels, Tensor x, Activation f, Tensor pre, Tensor y) {
-        kernels.linearActivation(x, operand(layout.forward), sense(layout.forward), bias, f, pre, y);
+        forward(kernels, x, pre, Write.OVERWRITE);
+        kernels.activation(f, pre, y);
     }
 
     /** Transposes {@code y = x W^T + b}: {@code dx (+)= dy W}, dy [R,out], dx [R,in]. */
@@ -97,7 +98,8 @@ public record Linear(Tensor weight, Layout layout, Optional<Tensor> bias, Turned
 
     /** Transposes {@code y = f(x) W^T + b}: {@code dx = f'(x) * (dy W)}, dy [R,out], x [N,in], dx [R,in]. */
     public void vjp(Kernels kernels, Tensor dy, Activation f, Tensor x, Tensor dx) {
-        kernels.activationLinearVjp(f, dy, operand(layout.backward), sense(layout.backward), x, dx);
+        vjp(kernels, dy, dx, Write.OVERWRITE);
+        kernels.activationVjp(f, dx, x, dx);
     }
 
     /** What is multiplied by where {@code op(weight)} is meant, in {@link #sense}: the transposed copy spares a transpose. */
