@@ -27,34 +27,19 @@ final class HeadWrites {
     private final int pairs;
     private final List<Tensor> mixed = new ArrayList<>();
     private final List<Tensor> sums = new ArrayList<>();
-    private final Tensor ownColumns;
+    private final Arena lifetime;
+    private Tensor ownColumns; // made when first needed
 
     HeadWrites(Transformer model, int pairs, PatchMode mode, Arena arena) {
         this.model = model;
         this.pairs = pairs;
         this.mode = mode;
+        lifetime = arena;
         kernels = model.kernels();
         for (Block block : model.blocks()) {
             mixed.add(kernels.allocate(arena, pairs, block.attention().output().inputs()));
             sums.add(kernels.allocate(arena, block.attentionOutput().isIdentity() ? 0 : pairs, model.config().dModel()));
         }
-        ownColumns = ownColumns(arena);
-    }
-
-    /** [H, H D]: 1 in the columns of each row's own head, else 0. */
-    private Tensor ownColumns(Arena arena) {
-        Attention attention = model.block(0).attention();
-        int h = attention.nHeads();
-        int width = attention.dHead();
-        Tensor mask = kernels.allocate(arena, h, h * width);
-        try (Arena scratch = Arena.ofShared()) {
-            Tensor host = Tensor.allocate(scratch, mask.dtype(), h, h * width);
-            for (int i = 0; i < h * width; i++) {
-                host.set(1, i / width, i);
-            }
-            kernels.copy(host, mask);
-        }
-        return mask;
     }
 
     /** Takes in what one layer of a pair does at a position. */
@@ -101,7 +86,7 @@ final class HeadWrites {
     /** {@code W_O} is read once and row by row. */
     private Tensor ofOnePair(int layer, Arena arena) {
         Linear output = model.block(layer).attention().output();
-        Tensor rows = kernels.allocate(arena, ownColumns.size(0), output.outputs());
+        Tensor rows = kernels.allocate(arena, model.block(layer).attention().nHeads(), output.outputs());
         if (!output.headProducts(kernels, mixed.get(layer), rows)) {
             byMask(layer, output, rows, arena);
         }
@@ -110,10 +95,29 @@ final class HeadWrites {
 
     /** One product for all heads, each row holding one head's values only. */
     private void byMask(int layer, Linear output, Tensor rows, Arena arena) {
+        if (ownColumns == null) {
+            ownColumns = mask();
+        }
         Tensor each = kernels.allocate(arena, ownColumns.size(0), ownColumns.size(1));
         kernels.broadcast(mixed.get(layer).select(0, 0), each, Write.OVERWRITE);
         kernels.gated(Activation.IDENTITY, each, ownColumns, each);
         output.inputs(0, output.inputs()).forward(kernels, each, rows, Write.OVERWRITE);
+    }
+
+    /** [H, H D]: 1 in the columns of each row's own head, else 0. */
+    private Tensor mask() {
+        Attention attention = model.block(0).attention();
+        int h = attention.nHeads();
+        int width = attention.dHead();
+        Tensor mask = kernels.allocate(lifetime, h, h * width);
+        try (Arena scratch = Arena.ofShared()) {
+            Tensor host = Tensor.allocate(scratch, mask.dtype(), h, h * width);
+            for (int i = 0; i < h * width; i++) {
+                host.set(1, i / width, i);
+            }
+            kernels.copy(host, mask);
+        }
+        return mask;
     }
 
     /** A product for each head: H times less arithmetic. */
