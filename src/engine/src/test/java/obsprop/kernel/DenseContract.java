@@ -18,7 +18,7 @@ public interface DenseContract extends KernelsUnderTest {
     /** m, n, k: rows, columns, length of the sums. */
     int[][] PRODUCTS = {
         {1, 1, 1}, {1, 7, 13}, {1, 207, 64}, {3, 1, 7}, {7, 13, 1}, {13, 65, 3}, {64, 64, 64}, {65, 7, 207}, {130, 5, 33},
-        {7, 19, 1031}, {11, 130, 600}, {1, 256, 40}
+        {7, 19, 1031}, {11, 130, 600}, {1, 256, 40}, {9, 25, 1100}, {33, 10, 2050}, {21, 700, 600}
     };
 
     @ParameterizedTest
@@ -102,24 +102,31 @@ public interface DenseContract extends KernelsUnderTest {
     default void gemmOfCotangentsAtOnceIsOneByOne(Layout layout) {
         try (Measured measured = new Measured("gemm, K at once " + layout)) {
             for (int rows : new int[] {1, 7, 16}) {
-                try (TestBed bed = new TestBed(kernels(), layout, measured)) {
-                    int cotangents = 5;
-                    Operand a = bed.input(1, cotangents * rows, 65);
-                    Operand b = bed.weight(DType.F32, 1, 65, 40);
-                    Operand atOnce = bed.output(Write.OVERWRITE, cotangents * rows, 40);
-                    Operand oneByOne = bed.output(Write.OVERWRITE, cotangents * rows, 40);
-                    bed.both(s -> s.kernels()
-                            .gemm(s.of(a), Transpose.NO, s.of(b), Transpose.NO, s.of(atOnce), Write.OVERWRITE));
-                    for (int c = 0; c < cotangents; c++) {
-                        Operand part = a.rows(c * rows, (c + 1) * rows);
-                        Operand out = oneByOne.rows(c * rows, (c + 1) * rows);
-                        bed.tested(s -> s.kernels()
-                                .gemm(s.of(part), Transpose.NO, s.of(b), Transpose.NO, s.of(out), Write.OVERWRITE));
+                for (int cols : new int[] {40, 600}) {
+                    for (Transpose tb : Transpose.values()) {
+                        cotangentsAtOnce(measured, layout, rows, cols, tb);
                     }
-                    bed.same("gemm of " + rows + " rows", atOnce, oneByOne, rowsAreIndependent(), bed.tolerance(65, 65 / 4.0));
-                    bed.check("at once", atOnce, bed.tolerance(65, 65 / 4.0));
                 }
             }
+        }
+    }
+
+    private void cotangentsAtOnce(Measured measured, Layout layout, int rows, int cols, Transpose tb) {
+        try (TestBed bed = new TestBed(kernels(), layout, measured)) {
+            int cotangents = 5;
+            Operand a = bed.input(1, cotangents * rows, 65);
+            Operand b = bed.weight(DType.F32, 1, tb == Transpose.NO ? new int[] {65, cols} : new int[] {cols, 65});
+            Operand atOnce = bed.output(Write.OVERWRITE, cotangents * rows, cols);
+            Operand oneByOne = bed.output(Write.OVERWRITE, cotangents * rows, cols);
+            bed.both(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), tb, s.of(atOnce), Write.OVERWRITE));
+            for (int c = 0; c < cotangents; c++) {
+                Operand part = a.rows(c * rows, (c + 1) * rows);
+                Operand out = oneByOne.rows(c * rows, (c + 1) * rows);
+                bed.tested(s -> s.kernels().gemm(s.of(part), Transpose.NO, s.of(b), tb, s.of(out), Write.OVERWRITE));
+            }
+            String what = tb + " gemm of " + rows + " rows, " + cols + " columns";
+            bed.same(what, atOnce, oneByOne, rowsAreIndependent(), bed.tolerance(65, 65 / 4.0));
+            bed.check(what + " at once", atOnce, bed.tolerance(65, 65 / 4.0));
         }
     }
 

@@ -101,8 +101,8 @@ public final class CpuKernels implements Kernels, AutoCloseable {
 
     @Override
     public Optional<Tensor> transposed(Arena arena, Tensor weight) {
-        boolean small = weight.isContiguous() && SmallProducts.takes(weight.size(0), weight.size(1));
-        return small ? Optional.of(place(arena, SmallProducts.transposed(arena, weight))) : Optional.empty();
+        boolean small = weight.isContiguous() && StripProducts.small(weight.size(0), weight.size(1));
+        return small ? Optional.of(place(arena, StripProducts.transposed(arena, weight))) : Optional.empty();
     }
 
     @Override

@@ -3,6 +3,7 @@ package obsprop.kernel.cpu;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import jdk.incubator.vector.VectorShape;
 import obsprop.tensor.DType;
 
 /**
@@ -15,6 +16,9 @@ final class FirstProducts {
     // Not those of Lanes, which sets vectors up.
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
+
+    /** Whether {@link PairTiles} are to come; asked of the shape, since to ask Lanes sets vectors up. */
+    private static final boolean PAIRS = VectorShape.preferredShape().vectorBitSize() >= 512;
 
     private long left;
     private float[] x = {};
@@ -80,11 +84,16 @@ final class FirstProducts {
     private void multiplyRows(Matrix b, int n, int k) {
         for (int j = 0; j < n; j++) {
             read(b, b.bytes(0, j), k);
-            float sum = 0;
+            float even = 0;
+            float odd = 0;
             for (int i = 0; i < k; i++) {
-                sum = Math.fma(x[i], w[i], sum);
+                if (PAIRS && i % 2 == 1) {
+                    odd = Math.fma(x[i], w[i], odd);
+                } else {
+                    even = Math.fma(x[i], w[i], even);
+                }
             }
-            sums[j] = sum;
+            sums[j] = even + odd;
         }
     }
 

@@ -9,20 +9,22 @@ import obsprop.tensor.Tensor;
  * {@code c (+)= op(a) op(b)} over all threads; one object serves one call at a time. Four ways, chosen by shape alone:
  *
  * <ul>
- *   <li>{@code dY W} for small W ({@link SmallProducts}): all in place, in its own type;
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
+ *   <li>{@code dY W} for small W, and for many tokens and W in F32 ({@link StripProducts}): strips of W in place;
  *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
  *
- * <p>An element's sum runs over k in order, in blocks of {@link Blocks#DEPTH}, whatever the way, the chunk or the thread:
- * the rows of a never influence each other.
+ * <p>The order of an element's sum depends on neither the number of rows of a nor the chunk or the thread: the rows of a never
+ * influence each other. It runs over k in order, in blocks of {@link Blocks#DEPTH}, but in {@code X W^T}, which has its own.
  */
 final class Gemm {
     /** Multiply-adds below which a hand-off to other threads costs more than it saves. */
     private static final long SMALL = 200_000;
-    /** Up to this many tokens rank updates beat packing W, which costs as much for one token as for many. */
-    private static final int FEW_TOKENS = 32;
+    /** Up to this many tokens rank updates beat strips of W in place, of which the first tokens wait for memory. */
+    private static final int FEW_FOR_STRIPS = 16;
+    /** Up to this many tokens they beat packing W, which costs as much for one token as for many. */
+    private static final int FEW_FOR_PACKING = 32;
     /** Rows of c in a chunk of the general product at most: enough to pay for packing columns of b. */
     private static final int BLOCK_ROWS = 58 * Tiles.ROWS;
 
@@ -30,7 +32,7 @@ final class Gemm {
     private final Matrix a = new Matrix();
     private final Matrix b = new Matrix();
     private final Matrix c = new Matrix();
-    private final SmallProducts smallProducts = new SmallProducts(a, b, c);
+    private final StripProducts stripProducts = new StripProducts(a, b, c);
     private final RowsTimesRows rowsTimesRows = new RowsTimesRows(a, b, c);
     private final RankUpdates rankUpdates = new RankUpdates(a, b, c);
     private final FirstProducts first;
@@ -60,11 +62,13 @@ final class Gemm {
             return;
         }
         boolean rowsInPlace = transA == Transpose.NO && a.type == DType.F32;
-        if (rowsInPlace && transB == Transpose.NO && SmallProducts.takes(n, k)) {
-            smallProducts.run(workers, m, n, k, add);
+        if (rowsInPlace && transB == Transpose.NO && StripProducts.small(n, k)) {
+            stripProducts.run(workers, m, n, k, add);
         } else if (rowsInPlace && transB == Transpose.YES) {
             rowsTimesRows.run(workers, m, n, k, add);
-        } else if (rowsInPlace && m <= FEW_TOKENS) {
+        } else if (rowsInPlace && m > FEW_FOR_STRIPS && k > 0 && StripProducts.large(b.type)) {
+            stripProducts.run(workers, m, n, k, add);
+        } else if (rowsInPlace && m <= FEW_FOR_PACKING) {
             rankUpdates.run(workers, m, n, k, add);
         } else {
             columns = share(n, Blocks.GROUP, workers);

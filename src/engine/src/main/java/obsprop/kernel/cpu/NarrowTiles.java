@@ -15,7 +15,7 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * The tiles of {@link Tiles} and {@link SmallTiles} for 16 vector registers: four rows by two vectors.
+ * The tiles of {@link Tiles} and {@link StripTiles} for 16 vector registers: four rows by two vectors.
  *
  * <p>C2 moves a loop body's loads to its top, so more accumulators than eight end up on the stack, which costs half of the
  * speed; and it unrolls a loop of less than some sixty nodes until the same happens. Two steps by hand are too long for
@@ -180,7 +180,7 @@ final class NarrowTiles {
         a31.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
     }
 
-    /** See {@link SmallTiles#sums}. */
+    /** See {@link StripTiles#sums}. */
     static void sums(
             MemorySegment d, long dAt, long dRow, int rows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {
@@ -259,7 +259,7 @@ final class NarrowTiles {
         a31.intoMemorySegment(tile, 7 * BYTES, ORDER);
     }
 
-    /** See {@link SmallTiles#sumsBf16}. */
+    /** See {@link StripTiles#sumsBf16}. */
     static void sumsBf16(
             MemorySegment d, long dAt, long dRow, int rows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {

@@ -10,27 +10,26 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
 
-/** Puts even and odd elements together again that widening BF16 by pairs parted. */
+/** Puts even and odd elements together again that tiles have parted. */
 final class Pairs {
     private static final VectorShuffle<Float> LOW = VectorShuffle.fromOp(F, lane -> lane / 2);
     private static final VectorShuffle<Float> HIGH = VectorShuffle.fromOp(F, lane -> N / 2 + lane / 2);
+    private static final VectorShuffle<Float> NEIGHBOUR = VectorShuffle.fromOp(F, lane -> lane ^ 1);
     private static final VectorMask<Float> ODD = VectorMask.fromLong(F, 0xAAAAAAAAAAAAAAAAL);
-
-    /** Pairs of vectors in a row of a tile. */
-    private static final int A_ROW = SmallTiles.COLUMNS / (2 * N);
 
     private Pairs() {}
 
-    /** {@code C (+)= tile} for a tile that has of every 2N columns first the even ones. */
-    static void write(MemorySegment tile, int rows, MemorySegment c, long cAt, long cRow, boolean add) {
+    /** {@code C (+)= tile} for a tile of {@code columns}, a multiple of 2N, that has of every 2N first the even ones. */
+    static void write(MemorySegment tile, int rows, int columns, MemorySegment c, long cAt, long cRow, boolean add) {
         tile = Lanes.plain(tile);
         c = Lanes.plain(c);
-        for (int i = 0; i < A_ROW * rows; i++) {
+        int inRow = columns / (2 * N);
+        for (int i = 0; i < inRow * rows; i++) {
             FloatVector even = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i, ORDER);
             FloatVector odd = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i + BYTES, ORDER);
             FloatVector low = even.rearrange(LOW).blend(odd.rearrange(LOW), ODD);
             FloatVector high = even.rearrange(HIGH).blend(odd.rearrange(HIGH), ODD);
-            long at = cAt + i / A_ROW * cRow + 2L * BYTES * (i % A_ROW);
+            long at = cAt + i / inRow * cRow + 2L * BYTES * (i % inRow);
             if (add) {
                 low = low.add(FloatVector.fromMemorySegment(F, c, at, ORDER));
                 high = high.add(FloatVector.fromMemorySegment(F, c, at + BYTES, ORDER));
@@ -55,6 +54,24 @@ final class Pairs {
             }
             low.intoMemorySegment(c, cAt + 4L * x, ORDER);
             high.intoMemorySegment(c, cAt + 4L * x + BYTES, ORDER);
+        }
+    }
+
+    /**
+     * Adds sums over odd k to those over even k, as {@link PairTiles} part them: {@code to[i] (+)= } the {@link Lanes#N} sums in vectors
+     * {@code 2 i} and {@code 2 i + 1} of a tile, for i below {@code vectors}.
+     */
+    static void sum(MemorySegment tile, int vectors, MemorySegment to, long at, boolean add) {
+        tile = Lanes.plain(tile);
+        to = Lanes.plain(to);
+        for (int i = 0; i < vectors; i++) {
+            FloatVector even = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i, ORDER);
+            FloatVector odd = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i + BYTES, ORDER);
+            FloatVector sums = even.blend(odd.rearrange(NEIGHBOUR), ODD).add(even.rearrange(NEIGHBOUR).blend(odd, ODD));
+            if (add) {
+                sums = sums.add(FloatVector.fromMemorySegment(F, to, at + (long) BYTES * i, ORDER));
+            }
+            sums.intoMemorySegment(to, at + (long) BYTES * i, ORDER);
         }
     }
 }

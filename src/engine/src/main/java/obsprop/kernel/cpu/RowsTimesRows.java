@@ -5,13 +5,21 @@ import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
 /**
- * {@code Y (+)= X W^T}: vectors run over tokens, single weights are broadcast from where W lies. X is packed as panels
- * [k][width] for all threads; then each chunk of rows of W makes its part of Y^T and turns it. Few tokens take panels of
- * one vector or two, so that little is computed in vain and W passes through once.
+ * {@code Y (+)= X W^T}: vectors run over tokens, weights are broadcast from where W lies, one by one or, with 32 registers, by pairs
+ * ({@link PairTiles}). X is packed as panels of tokens for all threads; then each chunk of rows of W makes its part of Y^T
+ * and turns it.
+ *
+ * <p>Sums run over k in order, in blocks of {@link #DEPTH}; by pairs, each block is the sum of one over even k and one over odd k.
  */
 final class RowsTimesRows {
+    /** Whether k goes by pairs ({@link PairTiles}): where there are registers for it. */
+    private static final boolean PAIRS = Tiles.WIDE;
+    /** Tokens of a panel. */
+    private static final int TOKENS = PAIRS ? PairTiles.TOKENS : Tiles.WIDTH;
+    /** Rows of W in a tile. */
+    private static final int ROWS = PAIRS ? PairTiles.ROWS : Tiles.ROWS;
     /** k block: as many panels of it as a chunk has (512 KiB at 512 bit) stay in L2 while rows of W stream past. */
-    private static final int DEPTH = 512;
+    private static final int DEPTH = PAIRS ? 1024 : 512;
     /** Rows of W in a chunk at most, a multiple of both tiles and of every vector; X passes through once a chunk. */
     private static final int CHUNK_ROWS = 192;
     /** Rows of W in a chunk at least. */
@@ -21,7 +29,7 @@ final class RowsTimesRows {
     /** Floats of a packed X that stays in L2 while W passes through. */
     private static final int IN_L2 = 1 << 16;
     /** Panels in a chunk. */
-    private static final int CHUNK_PANELS = 4;
+    private static final int CHUNK_PANELS = PAIRS ? 8 : 4;
     /** What k has to be a multiple of for whole vectors to be widened ahead. */
     private static final int AHEAD = 8;
     /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
@@ -37,7 +45,6 @@ final class RowsTimesRows {
     private int n;
     private int k;
     private boolean add;
-    private int width;
     private int chunkRows;
     private MemorySegment packed = MemorySegment.NULL;
 
@@ -53,34 +60,35 @@ final class RowsTimesRows {
         n = cols;
         k = depth;
         add = accumulate;
-        width = Tiles.width(m);
         chunkRows = Gemm.evenShare(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
-        packed = shared.floats(Slot.PACK, (long) panels() * width * k);
+        packed = shared.floats(Slot.PACK, (long) panels() * TOKENS * (k + k % 2));
         Gemm.launch(workers, pack, panels() * Gemm.ceil(k, DEPTH), 8L * m * k);
         Gemm.launch(workers, turned, Gemm.ceil(n, chunkRows) * Gemm.ceil(panels(), CHUNK_PANELS), (long) m * n * k);
     }
 
     private int panels() {
-        return Gemm.ceil(m, width);
-    }
-
-    private int tileRows() {
-        return width == Tiles.WIDTH ? Tiles.ROWS : Tiles.THIN_ROWS;
+        return Gemm.ceil(m, TOKENS);
     }
 
     private void packChunk(int chunk, Scratch scratch) {
         int panel = chunk % panels();
         int depth = chunk / panels() * DEPTH;
         int deep = Math.min(DEPTH, k - depth);
-        int token = panel * width;
-        // Packing wants [k, tokens]: the transpose of x.
-        Matrix turnedX = scratch.b.set(x.segment, x.offset, x.col, x.row);
-        int tokens = Math.min(width, m - token);
-        Blocks.packPanel(scratch, turnedX, depth, deep, token, tokens, width, packed, packedAt(panel, depth, deep));
+        int token = panel * TOKENS;
+        int some = Math.min(TOKENS, m - token);
+        long to = packedAt(panel, depth, deep);
+        if (PAIRS) {
+            MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
+            Transposer.pairs(x.segment, x.bytes(token, depth), 4 * x.row, packed, to, some, deep, square);
+        } else {
+            // Packing wants [k, tokens]: the transpose of x.
+            Matrix turnedX = scratch.b.set(x.segment, x.offset, x.col, x.row);
+            Blocks.packPanel(scratch, turnedX, depth, deep, token, some, TOKENS, packed, to);
+        }
     }
 
     private long packedAt(int panel, int depth, int deep) {
-        return 4L * width * ((long) panels() * depth + (long) panel * deep);
+        return 4L * TOKENS * ((long) panels() * depth + (long) panel * (deep + deep % 2));
     }
 
     private void turnedChunk(int chunk, Scratch scratch) {
@@ -89,16 +97,16 @@ final class RowsTimesRows {
         int rows = Math.min(chunkRows, n - row);
         int firstPanel = chunk / rowChunks * CHUNK_PANELS;
         int lastPanel = Math.min(panels(), firstPanel + CHUNK_PANELS);
-        MemorySegment result = scratch.floats(Slot.RESULT, (long) CHUNK_PANELS * CHUNK_ROWS * width);
+        MemorySegment result = scratch.floats(Slot.RESULT, (long) CHUNK_PANELS * CHUNK_ROWS * TOKENS);
         if (k == 0) {
-            Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * width);
+            Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * TOKENS);
         }
         if (widensAhead(rows)) {
             multiplyAhead(scratch, result, row, rows);
         } else {
             // Where all of X stays in L2, rows of W can be read from end to end.
-            boolean small = panels() == 1 && (long) width * k <= IN_L2;
-            int rowsAtOnce = small ? tileRows() : rows;
+            boolean small = (long) panels() * TOKENS * k <= IN_L2;
+            int rowsAtOnce = small ? ROWS : rows;
             for (int r = 0; r < rows; r += rowsAtOnce) {
                 int end = Math.min(rows, r + rowsAtOnce);
                 for (int depth = 0; depth < k; depth += DEPTH) {
@@ -108,23 +116,22 @@ final class RowsTimesRows {
         }
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         for (int panel = firstPanel; panel < lastPanel; panel++) {
-            int token = panel * width;
-            int tokens = Math.min(width, m - token);
+            int token = panel * TOKENS;
             Transposer.run(
-                    result, resultAt(panel - firstPanel, 0), 4L * width, y.segment, y.bytes(token, row), 4 * y.row, rows,
-                    tokens, add, square);
+                    result, resultAt(panel - firstPanel, 0), 4L * TOKENS, y.segment, y.bytes(token, row), 4 * y.row, rows,
+                    Math.min(TOKENS, m - token), add, square);
         }
     }
 
-    /** Where row r of W meets a panel in the chunk's part of Y^T, [panel][row][width]. */
+    /** Where row r of W meets a panel in the chunk's part of Y^T, [panel][row][tokens]. */
     private long resultAt(int panel, int r) {
-        return 4L * width * ((long) CHUNK_ROWS * panel + r);
+        return 4L * TOKENS * ((long) CHUNK_ROWS * panel + r);
     }
 
     /** Few tokens wait for memory, and longest where rows of BF16 are widened in a loop of their own. */
     private boolean widensAhead(int rows) {
         // What is widened during a block of k lies in one run of memory.
-        boolean runs = w.col == k && k % AHEAD == 0 && (k <= IN_L2 / width || k % (Tiles.ROWS * DEPTH) == 0);
+        boolean runs = w.col == k && k % AHEAD == 0 && (k <= IN_L2 / TOKENS || k % (Tiles.ROWS * DEPTH) == 0);
         return !Tiles.WIDE && w.type == DType.BF16 && panels() == 1 && rows % Tiles.ROWS == 0 && runs;
     }
 
@@ -133,7 +140,7 @@ final class RowsTimesRows {
      * four are widened.
      */
     private void multiplyAhead(Scratch scratch, MemorySegment result, int row, int rows) {
-        int most = IN_L2 / width;
+        int most = IN_L2 / TOKENS;
         for (int from = 0; from < k; from += most) {
             multiplyAhead(scratch, result, row, rows, from, Math.min(most, k - from));
         }
@@ -170,32 +177,38 @@ final class RowsTimesRows {
     private void multiply(
             Scratch scratch, MemorySegment result, int row, int from, int to, int firstPanel, int lastPanel, int depth) {
         int deep = Math.min(DEPTH, k - depth);
-        boolean thinBf16 = w.type == DType.BF16 && width == Lanes.N && k % 2 == 0;
-        boolean inPlace = w.type == DType.F32 || thinBf16;
-        MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
-        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) Tiles.THIN_ROWS * WIDENED_ROW);
-        for (int r = from; r < to; r += tileRows()) {
-            int some = Math.min(tileRows(), to - r);
+        // An odd k has a last pair without a second weight: in a copy, that is zero.
+        boolean readable = !PAIRS || k % 2 == 0;
+        boolean bf16 = PAIRS && readable && w.type == DType.BF16;
+        boolean inPlace = bf16 || readable && w.type == DType.F32;
+        MemorySegment tile = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
+        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
+        for (int r = from; r < to; r += ROWS) {
+            int some = Math.min(ROWS, to - r);
             if (!inPlace) {
                 for (int i = 0; i < some; i++) {
                     Convert.widen(w.segment, w.bytes(depth, row + r + i), w.type, p, 4L * WIDENED_ROW * i, deep);
+                    Lanes.set(p, 4L * (WIDENED_ROW * i + deep), 0f);
                 }
             }
             long pAt = inPlace ? w.bytes(depth, row + r) : 0;
             long pRow = inPlace ? w.type.bytes() * w.col : 4L * WIDENED_ROW;
             for (int panel = firstPanel; panel < lastPanel; panel++) {
-                MemorySegment out = depth == 0 ? result : tile;
+                long q = packedAt(panel, depth, deep);
                 long at = resultAt(panel - firstPanel, r);
-                long outAt = depth == 0 ? at : 0;
-                if (width == Tiles.WIDTH) {
-                    Tiles.multiply(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, out, outAt);
-                } else if (thinBf16) {
-                    Tiles.multiplyThinBf16(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, out, outAt);
+                if (PAIRS) {
+                    int pairs = (deep + 1) / 2;
+                    if (bf16) {
+                        PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, pairs, tile);
+                    } else {
+                        PairTiles.multiply(p, pAt, pRow, some, packed, q, pairs, tile);
+                    }
+                    Pairs.sum(tile, ROWS, result, at, depth > 0);
+                } else if (depth == 0) {
+                    Tiles.multiply(p, pAt, pRow, some, packed, q, deep, result, at);
                 } else {
-                    Tiles.multiplyThin(p, pAt, pRow, some, packed, packedAt(panel, depth, deep), deep, width, out, outAt);
-                }
-                if (depth > 0) {
-                    Copies.addRow(1f, tile, 0, result, at, tileRows() * width);
+                    Tiles.multiply(p, pAt, pRow, some, packed, q, deep, tile, 0);
+                    Copies.addRow(1f, tile, 0, result, at, Tiles.SIZE);
                 }
             }
         }

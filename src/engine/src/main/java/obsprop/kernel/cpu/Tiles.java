@@ -10,14 +10,13 @@ import static obsprop.kernel.cpu.Lanes.ORDER;
 import static obsprop.kernel.cpu.Lanes.SHORT;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * The register tiles that every matrix product is made of. Each is one method, long because a vector that crosses a call
- * is boxed; all offsets and strides count bytes.
+ * The register tiles of {@link Blocks} and of {@link RankUpdates}; {@link PairTiles} and {@link StripTiles} are more of their kind.
+ * Each is one method, long because a vector that crosses a call is boxed; all offsets and strides count bytes.
  *
  * <p>Sizes here are a bargain with the compilers. C2 drops the bounds checks of a loop where an offset is a constant times
  * the counter plus something fixed, so rows of P must be contiguous. C1 must be able to compile the method too: one with
@@ -34,9 +33,6 @@ final class Tiles {
     static final int WIDTH = (WIDE ? 4 : NarrowTiles.VECTORS) * N;
     /** Floats of a tile. */
     static final int SIZE = ROWS * WIDTH;
-    /** Rows of a thin tile. */
-    static final int THIN_ROWS = 8;
-    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
 
     private Tiles() {}
 
@@ -52,25 +48,6 @@ final class Tiles {
         } else {
             NarrowTiles.multiply(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
         }
-    }
-
-    /**
-     * The same for few tokens, with {@code width} of one or two vectors instead of {@link #WIDTH}: {@link #THIN_ROWS} rows
-     * of P, as many as there are registers for their addresses. Each weight is read once.
-     */
-    static void multiplyThin(
-            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, int width, MemorySegment tile,
-            long tileAt) {
-        if (width == N) {
-            multiply8x1(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
-        } else {
-            multiply8x2(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
-        }
-    }
-
-    /** The narrowest width of a tile that holds {@code tokens}; {@link #WIDTH} at most. */
-    static int width(int tokens) {
-        return tokens <= N && WIDE ? N : Math.min(WIDTH, tokens <= 2 * N ? 2 * N : WIDTH);
     }
 
     /** {@code C (+)= tile} for the first rows and columns; rows of the tile lie {@code tileRow} bytes apart. */
@@ -214,199 +191,6 @@ final class Tiles {
         a51.intoMemorySegment(tile, tileAt + 21 * BYTES, ORDER);
         a52.intoMemorySegment(tile, tileAt + 22 * BYTES, ORDER);
         a53.intoMemorySegment(tile, tileAt + 23 * BYTES, ORDER);
-    }
-
-    /** Sixteen accumulators. */
-    private static void multiply8x2(
-            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
-        p = Lanes.plain(p);
-        q = Lanes.plain(q);
-        tile = Lanes.plain(tile);
-        long p0 = pAt;
-        long p1 = pAt + Math.min(1, rows - 1) * pRow;
-        long p2 = pAt + Math.min(2, rows - 1) * pRow;
-        long p3 = pAt + Math.min(3, rows - 1) * pRow;
-        long p4 = pAt + Math.min(4, rows - 1) * pRow;
-        long p5 = pAt + Math.min(5, rows - 1) * pRow;
-        long p6 = pAt + Math.min(6, rows - 1) * pRow;
-        long p7 = pAt + Math.min(7, rows - 1) * pRow;
-        FloatVector a00 = FloatVector.zero(F);
-        FloatVector a01 = a00;
-        FloatVector a10 = a00;
-        FloatVector a11 = a00;
-        FloatVector a20 = a00;
-        FloatVector a21 = a00;
-        FloatVector a30 = a00;
-        FloatVector a31 = a00;
-        FloatVector a40 = a00;
-        FloatVector a41 = a00;
-        FloatVector a50 = a00;
-        FloatVector a51 = a00;
-        FloatVector a60 = a00;
-        FloatVector a61 = a00;
-        FloatVector a70 = a00;
-        FloatVector a71 = a00;
-        for (int i = 0; i < k; i++) {
-            long at = qAt + 2L * BYTES * i;
-            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
-            FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
-            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i));
-            a00 = w.fma(q0, a00);
-            a01 = w.fma(q1, a01);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i));
-            a10 = w.fma(q0, a10);
-            a11 = w.fma(q1, a11);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i));
-            a20 = w.fma(q0, a20);
-            a21 = w.fma(q1, a21);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i));
-            a30 = w.fma(q0, a30);
-            a31 = w.fma(q1, a31);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p4 + 4L * i));
-            a40 = w.fma(q0, a40);
-            a41 = w.fma(q1, a41);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p5 + 4L * i));
-            a50 = w.fma(q0, a50);
-            a51 = w.fma(q1, a51);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p6 + 4L * i));
-            a60 = w.fma(q0, a60);
-            a61 = w.fma(q1, a61);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p7 + 4L * i));
-            a70 = w.fma(q0, a70);
-            a71 = w.fma(q1, a71);
-        }
-        a00.intoMemorySegment(tile, tileAt, ORDER);
-        a01.intoMemorySegment(tile, tileAt + BYTES, ORDER);
-        a10.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
-        a11.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
-        a20.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
-        a21.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
-        a30.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
-        a31.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
-        a40.intoMemorySegment(tile, tileAt + 8 * BYTES, ORDER);
-        a41.intoMemorySegment(tile, tileAt + 9 * BYTES, ORDER);
-        a50.intoMemorySegment(tile, tileAt + 10 * BYTES, ORDER);
-        a51.intoMemorySegment(tile, tileAt + 11 * BYTES, ORDER);
-        a60.intoMemorySegment(tile, tileAt + 12 * BYTES, ORDER);
-        a61.intoMemorySegment(tile, tileAt + 13 * BYTES, ORDER);
-        a70.intoMemorySegment(tile, tileAt + 14 * BYTES, ORDER);
-        a71.intoMemorySegment(tile, tileAt + 15 * BYTES, ORDER);
-    }
-
-    /** Eight accumulators. */
-    private static void multiply8x1(
-            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
-        p = Lanes.plain(p);
-        q = Lanes.plain(q);
-        tile = Lanes.plain(tile);
-        long p0 = pAt;
-        long p1 = pAt + Math.min(1, rows - 1) * pRow;
-        long p2 = pAt + Math.min(2, rows - 1) * pRow;
-        long p3 = pAt + Math.min(3, rows - 1) * pRow;
-        long p4 = pAt + Math.min(4, rows - 1) * pRow;
-        long p5 = pAt + Math.min(5, rows - 1) * pRow;
-        long p6 = pAt + Math.min(6, rows - 1) * pRow;
-        long p7 = pAt + Math.min(7, rows - 1) * pRow;
-        FloatVector a00 = FloatVector.zero(F);
-        FloatVector a10 = a00;
-        FloatVector a20 = a00;
-        FloatVector a30 = a00;
-        FloatVector a40 = a00;
-        FloatVector a50 = a00;
-        FloatVector a60 = a00;
-        FloatVector a70 = a00;
-        for (int i = 0; i < k; i++) {
-            long at = qAt + (long) BYTES * i;
-            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
-            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i));
-            a00 = w.fma(q0, a00);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i));
-            a10 = w.fma(q0, a10);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i));
-            a20 = w.fma(q0, a20);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i));
-            a30 = w.fma(q0, a30);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p4 + 4L * i));
-            a40 = w.fma(q0, a40);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p5 + 4L * i));
-            a50 = w.fma(q0, a50);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p6 + 4L * i));
-            a60 = w.fma(q0, a60);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p7 + 4L * i));
-            a70 = w.fma(q0, a70);
-        }
-        a00.intoMemorySegment(tile, tileAt, ORDER);
-        a10.intoMemorySegment(tile, tileAt + BYTES, ORDER);
-        a20.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
-        a30.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
-        a40.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
-        a50.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
-        a60.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
-        a70.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
-    }
-
-    /**
-     * {@link #multiplyThin} of one vector for rows of BF16 and an even k: two weights are loaded at once. They are widened one by
-     * one, since with vector operations for that C1 runs out of virtual registers.
-     */
-    static void multiplyThinBf16(
-            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
-        p = Lanes.plain(p);
-        q = Lanes.plain(q);
-        tile = Lanes.plain(tile);
-        long p0 = pAt;
-        long p1 = pAt + Math.min(1, rows - 1) * pRow;
-        long p2 = pAt + Math.min(2, rows - 1) * pRow;
-        long p3 = pAt + Math.min(3, rows - 1) * pRow;
-        long p4 = pAt + Math.min(4, rows - 1) * pRow;
-        long p5 = pAt + Math.min(5, rows - 1) * pRow;
-        long p6 = pAt + Math.min(6, rows - 1) * pRow;
-        long p7 = pAt + Math.min(7, rows - 1) * pRow;
-        FloatVector a00 = FloatVector.zero(F);
-        FloatVector a10 = a00;
-        FloatVector a20 = a00;
-        FloatVector a30 = a00;
-        FloatVector a40 = a00;
-        FloatVector a50 = a00;
-        FloatVector a60 = a00;
-        FloatVector a70 = a00;
-        for (int i = 0; i < k / 2; i++) {
-            long at = qAt + 2L * BYTES * i;
-            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
-            FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
-            IntVector both = IntVector.broadcast(I, p.get(INT, p0 + 4L * i));
-            a00 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a00);
-            a00 = both.and(HIGH).reinterpretAsFloats().fma(q1, a00);
-            both = IntVector.broadcast(I, p.get(INT, p1 + 4L * i));
-            a10 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a10);
-            a10 = both.and(HIGH).reinterpretAsFloats().fma(q1, a10);
-            both = IntVector.broadcast(I, p.get(INT, p2 + 4L * i));
-            a20 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a20);
-            a20 = both.and(HIGH).reinterpretAsFloats().fma(q1, a20);
-            both = IntVector.broadcast(I, p.get(INT, p3 + 4L * i));
-            a30 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a30);
-            a30 = both.and(HIGH).reinterpretAsFloats().fma(q1, a30);
-            both = IntVector.broadcast(I, p.get(INT, p4 + 4L * i));
-            a40 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a40);
-            a40 = both.and(HIGH).reinterpretAsFloats().fma(q1, a40);
-            both = IntVector.broadcast(I, p.get(INT, p5 + 4L * i));
-            a50 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a50);
-            a50 = both.and(HIGH).reinterpretAsFloats().fma(q1, a50);
-            both = IntVector.broadcast(I, p.get(INT, p6 + 4L * i));
-            a60 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a60);
-            a60 = both.and(HIGH).reinterpretAsFloats().fma(q1, a60);
-            both = IntVector.broadcast(I, p.get(INT, p7 + 4L * i));
-            a70 = both.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q0, a70);
-            a70 = both.and(HIGH).reinterpretAsFloats().fma(q1, a70);
-        }
-        a00.intoMemorySegment(tile, tileAt, ORDER);
-        a10.intoMemorySegment(tile, tileAt + BYTES, ORDER);
-        a20.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
-        a30.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
-        a40.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
-        a50.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
-        a60.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
-        a70.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
     }
 
     private static void rank4x2(

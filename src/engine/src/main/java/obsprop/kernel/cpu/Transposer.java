@@ -30,6 +30,30 @@ final class Transposer {
         edge(from, fromAt, fromRow, to, toAt, toRow, wholeRows, rows, 0, cols, add);
     }
 
+    /**
+     * Packs {@code X[tokens, k]}, at most N tokens, as {@link PairTiles} wants it: for every two k, the pairs of the even tokens and then
+     * those of the odd ones. That is the transpose without its last round. What lies beyond the last token or k is zero.
+     */
+    static void pairs(
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, int tokens, int k, MemorySegment square) {
+        int whole = tokens == N ? Lanes.whole(k) : 0;
+        for (int x = 0; x < whole; x += N) {
+            rounds(from, fromAt + 4L * x, fromRow, square);
+            Copies.copyRow(square, 0, to, toAt + x * BYTES, N * N);
+        }
+        for (int x = whole; x < k; x += 2) {
+            long row = toAt + x * BYTES;
+            if (tokens < N) {
+                Copies.zeroRow(to, row, 2 * N);
+            }
+            for (int t = 0; t < tokens; t++) {
+                long at = row + t % 2 * BYTES + t / 2 * 8L;
+                Lanes.set(to, at, Lanes.get(from, fromAt + t * fromRow + 4L * x));
+                Lanes.set(to, at + 4, x + 1 < k ? Lanes.get(from, fromAt + t * fromRow + 4L * x + 4) : 0f);
+            }
+        }
+    }
+
     private static void edge(
             MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int firstRow, int rows,
             int firstCol, int cols, boolean add) {
@@ -45,6 +69,16 @@ final class Transposer {
     private static void square(
             MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, boolean add,
             MemorySegment square) {
+        rounds(from, fromAt, fromRow, square);
+        if (add) {
+            exchangeAdding(square, to, toAt, toRow);
+        } else {
+            exchange(square, 0, BYTES, to, toAt, toRow, 1, XOR_1, BIT_1);
+        }
+    }
+
+    /** All rounds but the last. */
+    private static void rounds(MemorySegment from, long fromAt, long fromRow, MemorySegment square) {
         exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, XOR_FIRST, BIT_FIRST);
         for (int bit = N / 4; bit > 1; bit /= 2) {
             if (bit == 4) {
@@ -52,11 +86,6 @@ final class Transposer {
             } else {
                 exchange(square, 0, BYTES, square, 0, BYTES, 2, XOR_2, BIT_2);
             }
-        }
-        if (add) {
-            exchangeAdding(square, to, toAt, toRow);
-        } else {
-            exchange(square, 0, BYTES, to, toAt, toRow, 1, XOR_1, BIT_1);
         }
     }
 
