@@ -130,7 +130,7 @@ final class StripProducts {
         int wide = StripTiles.WIDE_COLUMNS;
         int narrow = StripTiles.COLUMNS;
         boolean fits = left == wide || left == wide + narrow || left >= 2 * wide;
-        return large(b.type) && fits ? wide : Math.min(narrow, left);
+        return fits && !small(n, k) ? wide : Math.min(narrow, left);
     }
 
     /** One block of k for a strip of columns. */
