@@ -26,7 +26,7 @@ final class StripProducts {
     private static final int FEW_ROWS = 32;
     private static final int MANY_ROWS = 352;
     /** Columns of a large weight in a chunk at most: the more of a row are read one after the other, the better. */
-    private static final int CHUNK_COLUMNS = 512;
+    private static final int CHUNK_COLUMNS = 4096;
     /** What a chunk costs beside its columns, in columns. */
     private static final int OVERHEAD_COLUMNS = 16;
 
