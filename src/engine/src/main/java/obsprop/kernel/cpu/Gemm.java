@@ -10,7 +10,7 @@ import obsprop.tensor.Tensor;
  *
  * <ul>
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
- *   <li>{@code dY W} for small W, and for many tokens and W in F32 ({@link StripProducts}): strips of W in place;
+ *   <li>{@code dY W} for small W, and for many tokens ({@link StripProducts}; in BF16 not too many): strips of W in place;
  *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
@@ -66,7 +66,7 @@ final class Gemm {
             stripProducts.run(workers, m, n, k, add);
         } else if (rowsInPlace && transB == Transpose.YES) {
             rowsTimesRows.run(workers, m, n, k, add);
-        } else if (rowsInPlace && m > FEW_FOR_STRIPS && k > 0 && StripProducts.large(b.type)) {
+        } else if (rowsInPlace && m > FEW_FOR_STRIPS && k > 0 && StripProducts.large(b.type, m)) {
             stripProducts.run(workers, m, n, k, add);
         } else if (rowsInPlace && m <= FEW_FOR_PACKING) {
             rankUpdates.run(workers, m, n, k, add);

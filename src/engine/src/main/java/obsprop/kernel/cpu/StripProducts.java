@@ -25,6 +25,8 @@ final class StripProducts {
     /** Rows of a in a chunk, of a small weight and of a large one. */
     private static final int FEW_ROWS = 32;
     private static final int MANY_ROWS = 352;
+    /** Rows of a up to which BF16 is better widened again and again than packed once as F32. */
+    private static final int WIDENED_ROWS = 48;
     /** Columns of a large weight in a chunk at most: the more of a row are read one after the other, the better. */
     private static final int CHUNK_COLUMNS = 4096;
     /** What a chunk costs beside its columns, in columns. */
@@ -53,9 +55,9 @@ final class StripProducts {
         return n > 0 && k > 0 && n <= SMALL_COLUMNS && n * k <= SMALL_WEIGHT;
     }
 
-    /** Whether a larger weight goes this way. */
-    static boolean large(DType type) {
-        return (type == DType.F32 || type == DType.BF16) && Tiles.WIDE;
+    /** Whether a larger weight goes this way with {@code rows} rows of a. */
+    static boolean large(DType type, int rows) {
+        return Tiles.WIDE && (type == DType.F32 || type == DType.BF16 && rows <= WIDENED_ROWS);
     }
 
     /** A transposed copy of a small weight, in its type. */
