@@ -84,17 +84,17 @@ final class FirstProducts {
     private void multiplyRows(Matrix b, int n, int k) {
         for (int j = 0; j < n; j++) {
             read(b, b.bytes(0, j), k);
-            float even = 0;
-            float odd = 0;
-            for (int i = 0; i < k; i++) {
-                if (PAIRS && i % 2 == 1) {
-                    odd = Math.fma(x[i], w[i], odd);
-                } else {
-                    even = Math.fma(x[i], w[i], even);
-                }
-            }
-            sums[j] = even + odd;
+            sums[j] = PAIRS ? sum(0, k, 2) + sum(1, k, 2) : sum(0, k, 1);
         }
+    }
+
+    /** Of x w, over every {@code step}-th k. */
+    private float sum(int from, int k, int step) {
+        float sum = 0;
+        for (int i = from; i < k; i += step) {
+            sum = Math.fma(x[i], w[i], sum);
+        }
+        return sum;
     }
 
     /** {@code count} elements of b that lie one after the other. */

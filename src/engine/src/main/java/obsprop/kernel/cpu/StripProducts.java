@@ -9,8 +9,8 @@ import obsprop.tensor.Tensor;
 
 /**
  * {@code dY W}: nothing of the weight b is packed or widened beforehand. A strip of its columns, as wide as a tile, is read where it
- * lies, by four rows of a after the other: from memory by the first four, by the others from a cache. F32, and BF16 in small
- * weights, are read in place; other types and ragged edges go through a copy.
+ * lies, by four rows of a after the other: from memory by the first four, by the others from a cache. Other types than F32 and
+ * BF16, and ragged edges, go through a copy.
  *
  * <p>Sums run in the order of k, in blocks of {@link Blocks#DEPTH}, like those of the other ways of {@code dY W}: a row's result must
  * not depend on the rows beside it.
@@ -164,8 +164,8 @@ final class StripProducts {
             if (pairs) {
                 Pairs.write(tile, some, cols, c.segment, to, 4 * c.row, add || depth > 0);
             } else {
-                long row4 = 4L * (wide ? StripTiles.WIDE_COLUMNS : StripTiles.COLUMNS);
-                Tiles.write(tile, row4, some, cols, c.segment, to, 4 * c.row, add || depth > 0);
+                long tileRow = 4L * (wide ? StripTiles.WIDE_COLUMNS : StripTiles.COLUMNS);
+                Tiles.write(tile, tileRow, some, cols, c.segment, to, 4 * c.row, add || depth > 0);
             }
         }
     }

@@ -7,7 +7,6 @@ import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.FLOAT;
 import static obsprop.kernel.cpu.Lanes.N;
 import static obsprop.kernel.cpu.Lanes.ORDER;
-import static obsprop.kernel.cpu.Lanes.SHORT;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
