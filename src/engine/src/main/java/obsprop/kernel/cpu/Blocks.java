@@ -20,7 +20,7 @@ final class Blocks {
     /** Panels packed at once. */
     private static final int PANELS = GROUP / Tiles.WIDTH;
     /** Floats from panel to panel: not a power of two, or all would fall into the same sets of the cache. */
-    private static final int PANEL = (DEPTH + 1) * Tiles.WIDTH;
+    static final int PANEL = (DEPTH + 1) * Tiles.WIDTH;
 
     private Blocks() {}
 
@@ -42,12 +42,13 @@ final class Blocks {
         }
     }
 
-    private static MemorySegment packed(Scratch scratch) {
+    /** Where {@link #packGroup} packs. */
+    static MemorySegment packed(Scratch scratch) {
         return scratch.floats(Slot.PACK, (long) PANELS * PANEL);
     }
 
     /** Packs {@code width} columns of b from j on as panels; where columns are contiguous, row by row. */
-    private static void packGroup(Scratch scratch, Matrix b, int depth, int deep, int j, int width) {
+    static void packGroup(Scratch scratch, Matrix b, int depth, int deep, int j, int width) {
         MemorySegment packed = packed(scratch);
         if (b.col == 1 && width == GROUP && b.type == DType.F32) {
             packRows(b.segment, b.bytes(depth, j), 4 * b.row, packed, deep);

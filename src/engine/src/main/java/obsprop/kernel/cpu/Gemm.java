@@ -6,12 +6,13 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
- * {@code c (+)= op(a) op(b)} over all threads; one object serves one call at a time. Four ways, chosen by shape alone:
+ * {@code c (+)= op(a) op(b)} over all threads; one object serves one call at a time. Five ways, chosen by shape alone:
  *
  * <ul>
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
- *   <li>{@code dY W} for small W, and for many tokens ({@link StripProducts}; in BF16 not too many): strips of W in place;
+ *   <li>{@code dY W} for small W ({@link StripProducts}): strips of W in place;
  *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place;
+ *   <li>{@code dY W} of many ({@link PanelProducts}): W packed block by block, dY once for all threads;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
  *
@@ -21,10 +22,8 @@ import obsprop.tensor.Tensor;
 final class Gemm {
     /** Multiply-adds below which a hand-off to other threads costs more than it saves. */
     private static final long SMALL = 200_000;
-    /** Up to this many tokens rank updates beat strips of W in place, of which the first tokens wait for memory. */
-    private static final int FEW_FOR_STRIPS = 16;
-    /** Up to this many tokens they beat packing W, which costs as much for one token as for many. */
-    private static final int FEW_FOR_PACKING = 32;
+    /** Up to this many tokens rank updates beat packing W, which costs as much for one token as for many. */
+    private static final int FEW = 16;
     /** Rows of c in a chunk of the general product at most: enough to pay for packing columns of b. */
     private static final int BLOCK_ROWS = 58 * Tiles.ROWS;
 
@@ -34,6 +33,7 @@ final class Gemm {
     private final Matrix c = new Matrix();
     private final StripProducts stripProducts = new StripProducts(a, b, c);
     private final RowsTimesRows rowsTimesRows = new RowsTimesRows(a, b, c);
+    private final PanelProducts panelProducts = new PanelProducts(a, b, c);
     private final RankUpdates rankUpdates = new RankUpdates(a, b, c);
     private final FirstProducts first;
     private int m;
@@ -66,10 +66,10 @@ final class Gemm {
             stripProducts.run(workers, m, n, k, add);
         } else if (rowsInPlace && transB == Transpose.YES) {
             rowsTimesRows.run(workers, m, n, k, add);
-        } else if (rowsInPlace && m > FEW_FOR_STRIPS && k > 0 && StripProducts.large(b.type, m)) {
-            stripProducts.run(workers, m, n, k, add);
-        } else if (rowsInPlace && m <= FEW_FOR_PACKING) {
+        } else if (rowsInPlace && m <= FEW) {
             rankUpdates.run(workers, m, n, k, add);
+        } else if (rowsInPlace && k > 0) {
+            panelProducts.run(workers, m, n, k, add);
         } else {
             columns = share(n, Blocks.GROUP, workers);
             blockRows = ceil(ceil(m, Math.max(1, ceil(m, BLOCK_ROWS))), Tiles.ROWS) * Tiles.ROWS;
