@@ -30,6 +30,8 @@ final class RowsTimesRows {
     private static final int IN_L2 = 1 << 16;
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = PAIRS ? 8 : 4;
+    /** Panels up to which BF16 is better widened by pairs again and again than once beforehand. */
+    private static final int WIDENED_PANELS = 2;
     /** What k has to be a multiple of for whole vectors to be widened ahead. */
     private static final int AHEAD = 8;
     /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
@@ -179,7 +181,7 @@ final class RowsTimesRows {
         int deep = Math.min(DEPTH, k - depth);
         // An odd k has a last pair without a second weight: in a copy, that is zero.
         boolean readable = !PAIRS || k % 2 == 0;
-        boolean bf16 = PAIRS && readable && w.type == DType.BF16;
+        boolean bf16 = PAIRS && readable && w.type == DType.BF16 && panels() <= WIDENED_PANELS;
         boolean inPlace = bf16 || readable && w.type == DType.F32;
         MemorySegment tile = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
