@@ -44,7 +44,7 @@ final class CpuProductsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {130, 350})
+    @ValueSource(ints = {130, 350, 1500})
     void manyRows(int rows) {
         multiply(DType.F32, rows, Layout.CONTIGUOUS, Write.ACCUMULATE);
     }

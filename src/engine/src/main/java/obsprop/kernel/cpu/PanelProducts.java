@@ -17,6 +17,8 @@ final class PanelProducts {
     private static final int GROUP = Blocks.GROUP;
     /** Rows of dY in a chunk at most: enough to pay for packing W. */
     private static final int CHUNK_ROWS = 58 * Tiles.ROWS;
+    /** Chunks of rows whose dY is packed at a time: it should not grow with the rows. */
+    private static final int SLAB = 4;
     /** Sums of a chunk at most, 384 KiB: they stay in L2 beside a group of W. */
     private static final int SUMS = 3 << 15;
     /** Groups of columns in a chunk; dY passes through once a chunk. */
@@ -31,11 +33,12 @@ final class PanelProducts {
     private final Matrix dy;
     private final Matrix w;
     private final Matrix dx;
-    private int m;
     private int n;
     private int k;
     private int columns;
     private int blockRows;
+    private int slabRow;
+    private int slabRows;
     private boolean add;
     private MemorySegment packed = MemorySegment.NULL;
 
@@ -48,36 +51,39 @@ final class PanelProducts {
 
     /** For k > 0. */
     void run(Workers workers, int rows, int cols, int depth, boolean accumulate) {
-        m = rows;
         n = cols;
         k = depth;
         add = accumulate;
-        blockRows = Gemm.ceil(Gemm.ceil(m, Gemm.ceil(m, CHUNK_ROWS)), ROWS) * ROWS;
+        blockRows = Gemm.ceil(Gemm.ceil(rows, Gemm.ceil(rows, CHUNK_ROWS)), ROWS) * ROWS;
         int groups = Math.clamp(SUMS / (GROUP * blockRows), FEWEST_GROUPS, MOST_GROUPS);
         columns = Gemm.evenShare(n, GROUP, groups * GROUP, OVERHEAD_COLUMNS, workers);
-        int blocks = Gemm.ceil(k, DEPTH);
-        packed = shared.floats(Slot.PACK, (long) blocks * m * DEPTH);
-        Gemm.launch(workers, pack, blocks, 8L * m * k);
-        Gemm.launch(workers, task, Gemm.ceil(m, blockRows) * Gemm.ceil(n, columns), (long) m * n * k);
-    }
-
-    /** One block of k of all rows of dY, row after row. */
-    private void packBlock(int block, Scratch scratch) {
-        int depth = block * DEPTH;
-        for (int t = 0; t < m; t++) {
-            Copies.copyRow(dy.segment, dy.bytes(t, depth), packed, packedAt(t, depth), Math.min(DEPTH, k - depth));
+        packed = shared.floats(Slot.PACK, (long) Math.min(rows, SLAB * blockRows) * k);
+        for (slabRow = 0; slabRow < rows; slabRow += slabRows) {
+            slabRows = Math.min(SLAB * blockRows, rows - slabRow);
+            Gemm.launch(workers, pack, Gemm.ceil(k, DEPTH), 8L * slabRows * k);
+            int chunks = Gemm.ceil(slabRows, blockRows) * Gemm.ceil(n, columns);
+            Gemm.launch(workers, task, chunks, (long) slabRows * n * k);
         }
     }
 
-    private long packedAt(int row, int depth) {
-        return 4L * ((long) m * depth + (long) DEPTH * row);
+    /** One block of k of a slab of dY, row after row. */
+    private void packBlock(int block, Scratch scratch) {
+        int depth = block * DEPTH;
+        int deep = Math.min(DEPTH, k - depth);
+        for (int t = 0; t < slabRows; t++) {
+            Copies.copyRow(dy.segment, dy.bytes(slabRow + t, depth), packed, packedAt(t, depth, deep), deep);
+        }
+    }
+
+    private long packedAt(int row, int depth, int deep) {
+        return 4L * ((long) slabRows * depth + (long) deep * row);
     }
 
     private void chunk(int chunk, Scratch scratch) {
         int across = Gemm.ceil(n, columns);
         int row = chunk / across * blockRows;
         int col = chunk % across * columns;
-        int rows = Math.min(blockRows, m - row);
+        int rows = Math.min(blockRows, slabRows - row);
         int cols = Math.min(columns, n - col);
         // The chunk's part of dX, [panel of columns][tile of rows][ROWS][WIDTH].
         long panelOfSums = 4L * Gemm.ceil(rows, ROWS) * Tiles.SIZE;
@@ -96,7 +102,7 @@ final class PanelProducts {
             int width = Math.min(WIDTH, cols - x);
             Tiles.write(
                     sums.asSlice(x / WIDTH * panelOfSums), 4L * WIDTH, rows, width,
-                    dx.segment, dx.bytes(row, col + x), 4 * dx.row, add);
+                    dx.segment, dx.bytes(slabRow + row, col + x), 4 * dx.row, add);
         }
     }
 
@@ -107,12 +113,12 @@ final class PanelProducts {
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
         for (int t = 0; t < rows; t += ROWS) {
             int some = Math.min(ROWS, rows - t);
-            long from = packedAt(row + t, depth);
+            long from = packedAt(row + t, depth, deep);
             long to = at + 4L * t * WIDTH;
             if (depth == 0) {
-                Tiles.multiply(packed, from, 4L * DEPTH, some, panels, 4L * Blocks.PANEL * panel, deep, sums, to);
+                Tiles.multiply(packed, from, 4L * deep, some, panels, 4L * Blocks.PANEL * panel, deep, sums, to);
             } else {
-                Tiles.multiply(packed, from, 4L * DEPTH, some, panels, 4L * Blocks.PANEL * panel, deep, tile, 0);
+                Tiles.multiply(packed, from, 4L * deep, some, panels, 4L * Blocks.PANEL * panel, deep, tile, 0);
                 Copies.addRow(1f, tile, 0, sums, to, Tiles.SIZE);
             }
         }
