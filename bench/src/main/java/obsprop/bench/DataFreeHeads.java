@@ -23,16 +23,16 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
+import org.openjdk.jmh.infra.BenchmarkParams;
 
 /** How long do the data-free feature vectors of every head take, for one and for 64 observables? */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
 @Fork(value = 1, jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"})
-@Warmup(iterations = DataFreeHeads.WARMUP, time = 1)
+@Warmup(iterations = 3, time = 1)
 @Measurement(iterations = 5, time = 1)
 public class DataFreeHeads {
-    static final int WARMUP = 3;
 
     @Param({"obsprop"})
     public String engine;
@@ -105,8 +105,8 @@ public class DataFreeHeads {
     }
 
     @TearDown(Level.Trial)
-    public void finish() {
-        meter.forgetWarmup(WARMUP);
+    public void finish(BenchmarkParams parameters) {
+        meter.forgetWarmup(parameters.getWarmup().getCount());
         meter.close();
         puller.close();
         transformer.close();

@@ -28,10 +28,9 @@ import org.openjdk.jmh.infra.BenchmarkParams;
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
 @Fork(value = 1, jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED", "-Xmx2g"})
-@Warmup(iterations = Gemm.WARMUP, time = 1)
+@Warmup(iterations = 2, time = 1)
 @Measurement(iterations = 5, time = 1)
 public class Gemm {
-    static final int WARMUP = 2;
     /** Copies of the weight together fill at least this much. */
     private static final long AT_LEAST = 192L << 20;
 
@@ -145,8 +144,8 @@ public class Gemm {
     }
 
     @TearDown(Level.Trial)
-    public void finish() {
-        meter.forgetWarmup(WARMUP);
+    public void finish(BenchmarkParams parameters) {
+        meter.forgetWarmup(parameters.getWarmup().getCount());
         meter.close();
         multiplier.close();
     }

@@ -45,10 +45,9 @@ import org.openjdk.jmh.infra.BenchmarkParams;
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
 @Fork(value = 1, jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"})
-@Warmup(iterations = HeadPatches.WARMUP, time = 3)
+@Warmup(iterations = 4, time = 3)
 @Measurement(iterations = 4, time = 3)
 public class HeadPatches {
-    static final int WARMUP = 4;
 
     @Param({"model"})
     public String model;
@@ -130,8 +129,8 @@ public class HeadPatches {
     }
 
     @TearDown(Level.Trial)
-    public void finish() {
-        meter.forgetWarmup(WARMUP);
+    public void finish(BenchmarkParams parameters) {
+        meter.forgetWarmup(parameters.getWarmup().getCount());
         meter.close();
         kept.close();
         cache.close();

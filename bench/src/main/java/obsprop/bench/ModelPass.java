@@ -42,10 +42,9 @@ import org.openjdk.jmh.infra.BenchmarkParams;
 @BenchmarkMode({Mode.SampleTime})
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
 @Fork(value = 1, jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"})
-@Warmup(iterations = ModelPass.WARMUP, time = 3)
+@Warmup(iterations = 5, time = 3)
 @Measurement(iterations = 5, time = 2)
 public class ModelPass {
-    static final int WARMUP = 5;
     private static final int PROVED_TOKENS = 3;
     /** For weights as before training. Where they are larger, attention is nearly one-hot and rounding grows with depth. */
     private static final double TOLERANCE = 1e-4;
@@ -144,8 +143,8 @@ public class ModelPass {
     }
 
     @TearDown(Level.Trial)
-    public void finish() {
-        meter.forgetWarmup(WARMUP);
+    public void finish(BenchmarkParams parameters) {
+        meter.forgetWarmup(parameters.getWarmup().getCount());
         meter.close();
         runner.close();
         transformer.close();

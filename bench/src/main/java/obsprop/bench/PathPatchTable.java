@@ -35,6 +35,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
+import org.openjdk.jmh.infra.BenchmarkParams;
 
 /**
  * How long does the mean table of exact head patches over many prompt pairs take, forward passes included? The authors' GPU
@@ -45,10 +46,9 @@ import org.openjdk.jmh.annotations.Warmup;
 @BenchmarkMode(Mode.SingleShotTime)
 @OutputTimeUnit(TimeUnit.SECONDS)
 @Fork(value = 1, jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"})
-@Warmup(iterations = PathPatchTable.WARMUP)
+@Warmup(iterations = 1)
 @Measurement(iterations = 3)
 public class PathPatchTable {
-    static final int WARMUP = 1;
     private static final int PROVED_PAIRS = 3;
     private static final double AUTHORS_SECONDS = 2.97;
 
@@ -138,8 +138,8 @@ public class PathPatchTable {
     }
 
     @TearDown(Level.Trial)
-    public void finish() {
-        meter.forgetWarmup(WARMUP);
+    public void finish(BenchmarkParams parameters) {
+        meter.forgetWarmup(parameters.getWarmup().getCount());
         double each = meter.medianSeconds() / pairs;
         meter.close();
         System.out.printf("%.1f ms a pair, %.1f times as fast as the authors' GPU%n", each * 1e3, AUTHORS_SECONDS / each);

@@ -32,6 +32,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
+import org.openjdk.jmh.infra.BenchmarkParams;
 
 /**
  * How many tokens of text does one vector score a second, by the layer at whose input it lives? A pass ends there. The
@@ -42,10 +43,9 @@ import org.openjdk.jmh.annotations.Warmup;
 @BenchmarkMode(Mode.SingleShotTime)
 @OutputTimeUnit(TimeUnit.SECONDS)
 @Fork(value = 1, jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "--enable-native-access=ALL-UNNAMED"})
-@Warmup(iterations = TextScores.WARMUP)
+@Warmup(iterations = 3)
 @Measurement(iterations = 4)
 public class TextScores {
-    static final int WARMUP = 3;
     private static final double AUTHORS_TOKENS_PER_SECOND = 186;
 
     @Param({"model"})
@@ -122,8 +122,8 @@ public class TextScores {
     }
 
     @TearDown(Level.Trial)
-    public void finish() {
-        meter.forgetWarmup(WARMUP);
+    public void finish(BenchmarkParams parameters) {
+        meter.forgetWarmup(parameters.getWarmup().getCount());
         double rate = windows * tokens / meter.medianSeconds();
         meter.close();
         System.out.printf("%.0f tokens/s, %.2f times the authors' GPU%n", rate, rate / AUTHORS_TOKENS_PER_SECOND);
