@@ -33,7 +33,6 @@ import org.openjdk.jmh.infra.BenchmarkParams;
 @Warmup(iterations = 3, time = 1)
 @Measurement(iterations = 5, time = 1)
 public class DataFreeHeads {
-
     @Param({"obsprop"})
     public String engine;
 
@@ -106,7 +105,7 @@ public class DataFreeHeads {
 
     @TearDown(Level.Trial)
     public void finish(BenchmarkParams parameters) {
-        meter.forgetWarmup(parameters.getWarmup().getCount());
+        meter.forgetWarmup(parameters);
         meter.close();
         puller.close();
         transformer.close();

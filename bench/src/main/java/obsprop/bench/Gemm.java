@@ -145,7 +145,7 @@ public class Gemm {
 
     @TearDown(Level.Trial)
     public void finish(BenchmarkParams parameters) {
-        meter.forgetWarmup(parameters.getWarmup().getCount());
+        meter.forgetWarmup(parameters);
         meter.close();
         multiplier.close();
     }

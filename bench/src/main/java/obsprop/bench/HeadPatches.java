@@ -48,7 +48,6 @@ import org.openjdk.jmh.infra.BenchmarkParams;
 @Warmup(iterations = 4, time = 3)
 @Measurement(iterations = 4, time = 3)
 public class HeadPatches {
-
     @Param({"model"})
     public String model;
 
@@ -130,7 +129,7 @@ public class HeadPatches {
 
     @TearDown(Level.Trial)
     public void finish(BenchmarkParams parameters) {
-        meter.forgetWarmup(parameters.getWarmup().getCount());
+        meter.forgetWarmup(parameters);
         meter.close();
         kept.close();
         cache.close();

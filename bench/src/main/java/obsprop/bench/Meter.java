@@ -3,6 +3,7 @@ package obsprop.bench;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.LongSupplier;
+import org.openjdk.jmh.infra.BenchmarkParams;
 
 /**
  * Turns iterations into GFLOP/s and GB/s with the limits of the same seconds beside them: before and after each iteration
@@ -75,8 +76,9 @@ final class Meter implements AutoCloseable {
                 median(ofBandwidth), median(bandwidths));
     }
 
-    /** Forgets the iterations so far, which were for warming up. */
-    void forgetWarmup(int iterations) {
+    /** Forgets the iterations that were for warming up, as many as the run was told. */
+    void forgetWarmup(BenchmarkParams parameters) {
+        int iterations = parameters.getWarmup().getCount();
         for (List<Double> list : List.of(seconds, peaks, bandwidths, ofPeak, ofBandwidth)) {
             list.subList(0, Math.min(iterations, list.size())).clear();
         }

@@ -144,7 +144,7 @@ public class ModelPass {
 
     @TearDown(Level.Trial)
     public void finish(BenchmarkParams parameters) {
-        meter.forgetWarmup(parameters.getWarmup().getCount());
+        meter.forgetWarmup(parameters);
         meter.close();
         runner.close();
         transformer.close();

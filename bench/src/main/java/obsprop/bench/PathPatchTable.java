@@ -139,7 +139,7 @@ public class PathPatchTable {
 
     @TearDown(Level.Trial)
     public void finish(BenchmarkParams parameters) {
-        meter.forgetWarmup(parameters.getWarmup().getCount());
+        meter.forgetWarmup(parameters);
         double each = meter.medianSeconds() / pairs;
         meter.close();
         System.out.printf("%.1f ms a pair, %.1f times as fast as the authors' GPU%n", each * 1e3, AUTHORS_SECONDS / each);

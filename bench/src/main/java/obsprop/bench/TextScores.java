@@ -123,7 +123,7 @@ public class TextScores {
 
     @TearDown(Level.Trial)
     public void finish(BenchmarkParams parameters) {
-        meter.forgetWarmup(parameters.getWarmup().getCount());
+        meter.forgetWarmup(parameters);
         double rate = windows * tokens / meter.medianSeconds();
         meter.close();
         System.out.printf("%.0f tokens/s, %.2f times the authors' GPU%n", rate, rate / AUTHORS_TOKENS_PER_SECOND);

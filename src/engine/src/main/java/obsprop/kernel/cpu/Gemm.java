@@ -24,7 +24,7 @@ final class Gemm {
     private static final long SMALL = 200_000;
     /** Up to this many tokens rank updates beat packing W, which costs as much for one token as for many. */
     private static final int FEW = 16;
-    /** Rows of c in a chunk of the general product at most: enough to pay for packing columns of b. */
+    /** Rows of c in a chunk at most, where columns of b are packed: enough to pay for it. */
     private static final int BLOCK_ROWS = 58 * Tiles.ROWS;
 
     private final Workers.Task general = this::generalChunk;
@@ -72,7 +72,7 @@ final class Gemm {
             panelProducts.run(workers, m, n, k, add);
         } else {
             columns = share(n, Blocks.GROUP, workers);
-            blockRows = ceil(ceil(m, Math.max(1, ceil(m, BLOCK_ROWS))), Tiles.ROWS) * Tiles.ROWS;
+            blockRows = blockRows(m);
             launch(workers, general, ceil(n, columns) * ceil(m, Math.max(1, blockRows)), (long) m * n * k);
         }
     }
@@ -87,6 +87,11 @@ final class Gemm {
 
     static int ceil(int x, int unit) {
         return (x + unit - 1) / unit;
+    }
+
+    /** Whole tiles of rows, in chunks of about the same size, where columns of b are packed for each. */
+    static int blockRows(int rows) {
+        return ceil(ceil(rows, Math.max(1, ceil(rows, BLOCK_ROWS))), Tiles.ROWS) * Tiles.ROWS;
     }
 
     /** A multiple of {@code unit} such that {@code size} makes some three chunks a thread; results do not depend on it. */

@@ -15,8 +15,6 @@ final class PanelProducts {
     private static final int WIDTH = Tiles.WIDTH;
     private static final int DEPTH = Blocks.DEPTH;
     private static final int GROUP = Blocks.GROUP;
-    /** Rows of dY in a chunk at most: enough to pay for packing W. */
-    private static final int CHUNK_ROWS = 58 * Tiles.ROWS;
     /** Chunks of rows whose dY is packed at a time: it should not grow with the rows. */
     private static final int SLAB = 4;
     /** Sums of a chunk at most, 384 KiB: they stay in L2 beside a group of W. */
@@ -54,7 +52,7 @@ final class PanelProducts {
         n = cols;
         k = depth;
         add = accumulate;
-        blockRows = Gemm.ceil(Gemm.ceil(rows, Gemm.ceil(rows, CHUNK_ROWS)), ROWS) * ROWS;
+        blockRows = Gemm.blockRows(rows);
         int groups = Math.clamp(SUMS / (GROUP * blockRows), FEWEST_GROUPS, MOST_GROUPS);
         columns = Gemm.evenShare(n, GROUP, groups * GROUP, OVERHEAD_COLUMNS, workers);
         packed = shared.floats(Slot.PACK, (long) Math.min(rows, SLAB * blockRows) * k);
