@@ -96,11 +96,12 @@ final class PanelProducts {
                 }
             }
         }
-        for (int x = 0; x < cols; x += WIDTH) {
-            int width = Math.min(WIDTH, cols - x);
-            Tiles.write(
-                    sums.asSlice(x / WIDTH * panelOfSums), 4L * WIDTH, rows, width,
-                    dx.segment, dx.bytes(slabRow + row, col + x), 4 * dx.row, add);
+        // Row by row: runs of memory.
+        for (int t = 0; t < rows; t++) {
+            for (int x = 0; x < cols; x += WIDTH) {
+                long from = x / WIDTH * panelOfSums + 4L * WIDTH * t;
+                Tiles.writeRow(sums, from, Math.min(WIDTH, cols - x), dx.segment, dx.bytes(slabRow + row + t, col + x), add);
+            }
         }
     }
 

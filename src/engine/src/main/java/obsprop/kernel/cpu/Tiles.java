@@ -53,11 +53,16 @@ final class Tiles {
     static void write(
             MemorySegment tile, long tileRow, int rows, int cols, MemorySegment c, long cAt, long cRow, boolean add) {
         for (int r = 0; r < rows; r++) {
-            if (add) {
-                Copies.addRow(1f, tile, r * tileRow, c, cAt + r * cRow, cols);
-            } else {
-                Copies.copyRow(tile, r * tileRow, c, cAt + r * cRow, cols);
-            }
+            writeRow(tile, r * tileRow, cols, c, cAt + r * cRow, add);
+        }
+    }
+
+    /** One row of {@link #write}. */
+    static void writeRow(MemorySegment tile, long at, int cols, MemorySegment c, long cAt, boolean add) {
+        if (add) {
+            Copies.addRow(1f, tile, at, c, cAt, cols);
+        } else {
+            Copies.copyRow(tile, at, c, cAt, cols);
         }
     }
 
