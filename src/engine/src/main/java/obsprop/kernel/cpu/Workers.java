@@ -1,6 +1,7 @@
 package obsprop.kernel.cpu;
 
 import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -28,7 +29,7 @@ final class Workers implements AutoCloseable {
     /** Job number in the high half, chunks not yet claimed in the low half; the last chunk goes first. */
     private final AtomicLong cursor = new AtomicLong();
     private final AtomicInteger unfinished = new AtomicInteger();
-    private final AtomicReference<RuntimeException> failure = new AtomicReference<>();
+    private final AtomicReference<Throwable> failure = new AtomicReference<>();
     private final Runnable help = this::help;
     private final AtomicInteger helping = new AtomicInteger();
     private final Executor executor;
@@ -96,19 +97,30 @@ final class Workers implements AutoCloseable {
                 drain();
                 awaitOthers();
             }
-            RuntimeException failed = failure.get();
-            if (failed != null) {
-                throw failed;
-            }
+            rethrow(failure.get());
         } finally {
             busy.set(false);
         }
     }
 
+    /** A task declares nothing checked. */
+    private static void rethrow(Throwable failed) {
+        if (failed instanceof Error e) {
+            throw e;
+        }
+        if (failed != null) {
+            throw (RuntimeException) failed;
+        }
+    }
+
     private void callHelpers(int helpers) {
         if (team.length == 0) {
-            for (int i = 0; i < helpers; i++) {
-                executor.execute(help);
+            try {
+                for (int i = 0; i < helpers; i++) {
+                    executor.execute(help);
+                }
+            } catch (RejectedExecutionException e) {
+                // Fewer helpers, or none: the caller does what is left.
             }
             return;
         }
@@ -155,7 +167,7 @@ final class Workers implements AutoCloseable {
     private void runChunk(Task work, int chunk, Scratch scratch) {
         try {
             work.run(chunk, scratch);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             failure.compareAndSet(null, e);
         } finally {
             if (unfinished.decrementAndGet() == 0) {

@@ -10,9 +10,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
@@ -121,6 +124,54 @@ final class CpuThreadsTest {
             assertThrows(IllegalStateException.class, () -> workers.run(failing, 9));
             assertThrows(IllegalArgumentException.class, () -> new Workers(0));
         }
+    }
+
+    /** Memory may run out on any of the threads: no chunk may be lost unseen, and the team works on. */
+    @Test
+    void errorsOfAnyThreadReachTheCallerAndTheTeamWorksOn() {
+        try (Workers workers = new Workers(3)) {
+            Thread caller = Thread.currentThread();
+            for (boolean onCaller : new boolean[] {true, false}) {
+                AtomicInteger thrown = new AtomicInteger();
+                Workers.Task failing = (chunk, scratch) -> {
+                    LockSupport.parkNanos(10_000);
+                    if (onCaller == (Thread.currentThread() == caller)) {
+                        thrown.incrementAndGet();
+                        throw new OutOfMemoryError("not really");
+                    }
+                };
+                while (thrown.get() == 0) {
+                    try {
+                        workers.run(failing, 50);
+                        assertEquals(0, thrown.get(), "an error was lost");
+                    } catch (OutOfMemoryError e) {
+                        assertEquals("not really", e.getMessage());
+                    }
+                }
+                AtomicInteger done = new AtomicInteger();
+                workers.run((chunk, scratch) -> done.incrementAndGet(), 50);
+                assertEquals(50, done.get());
+            }
+            Set<String> seen = ConcurrentHashMap.newKeySet();
+            Workers.Task naming = (chunk, scratch) -> {
+                LockSupport.parkNanos(100_000);
+                seen.add(Thread.currentThread().getName());
+            };
+            for (int i = 0; i < 1000 && seen.size() < 3; i++) {
+                workers.run(naming, 50);
+            }
+            assertEquals(3, seen.size(), "a thread of the team is gone");
+        }
+    }
+
+    @Test
+    void anExecutorThatRefusesLeavesTheWorkToTheCaller() {
+        Workers workers = new Workers(3, task -> {
+            throw new RejectedExecutionException("shut down");
+        });
+        AtomicInteger done = new AtomicInteger();
+        workers.run((chunk, scratch) -> done.incrementAndGet(), 50);
+        assertEquals(50, done.get());
     }
 
     /** Several threads of an embedding program together never get more than themselves and the team. */
