@@ -58,6 +58,28 @@ final class CpuProductsTest {
         }
     }
 
+    /** Without rows or columns there is nothing to do, and without k a sum is zero, or what was there. */
+    @ParameterizedTest
+    @CsvSource({"3, 0, 5", "0, 4, 5", "40, 0, 5", "3, 4, 0", "40, 7, 0"})
+    void empty(int m, int n, int k) {
+        try (Arena arena = Arena.ofShared()) {
+            for (Transpose tb : Transpose.values()) {
+                Tensor a = KERNELS.allocate(arena, m, k);
+                Tensor b = tb == Transpose.NO ? KERNELS.allocate(arena, k, n) : KERNELS.allocate(arena, n, k);
+                Tensor c = KERNELS.allocate(arena, m, n);
+                for (Write write : Write.values()) {
+                    if (m * n > 0) {
+                        c.set(2, 0, 0);
+                    }
+                    KERNELS.gemm(a, Transpose.NO, b, tb, c, write);
+                    if (m * n > 0) {
+                        assertEquals(write == Write.ACCUMULATE ? 2 : 0, c.get(0, 0));
+                    }
+                }
+            }
+        }
+    }
+
     /** Each head's part of a sum over heads, and products that are left to others. */
     @ParameterizedTest
     @EnumSource(names = {"F32", "BF16", "F16"})

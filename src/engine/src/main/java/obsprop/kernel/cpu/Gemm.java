@@ -57,6 +57,9 @@ final class Gemm {
         n = out.size(1);
         k = left.size(transA == Transpose.NO ? 1 : 0);
         add = write == Write.ACCUMULATE;
+        if (m == 0 || n == 0) {
+            return;
+        }
         if (first.take(a, b, m, n, k)) {
             first.run(a, b, c, m, n, k, add);
             return;
