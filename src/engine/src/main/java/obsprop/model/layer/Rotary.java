@@ -57,10 +57,8 @@ public final class Rotary {
         return positions <= t.positions ? t : grow(kernels, positions);
     }
 
-    private synchronized Tables grow(Kernels kernels, int needed) {
-        if (needed <= tables.positions) {
-            return tables;
-        }
+    /** Works without the monitor: kernels have one of their own, which a pass may hold while it asks for tables. */
+    private Tables grow(Kernels kernels, int needed) {
         int positions = Math.max(Math.max(FIRST_POSITIONS, needed), 2 * tables.positions);
         Arena arena = Arena.ofAuto();
         Tensor cos = Tensor.allocate(arena, DType.F32, positions, frequencies.length);
@@ -72,7 +70,20 @@ public final class Rotary {
                 sin.set(Math.sin(angle) * factor, p, i);
             }
         }
-        tables = new Tables(positions, kernels.place(arena, cos), kernels.place(arena, sin));
+        return publish(new Tables(positions, computable(kernels, arena, cos), computable(kernels, arena, sin)));
+    }
+
+    /** A copy where the kernels compute: a table is no weight, of which products might want another form. */
+    private static Tensor computable(Kernels kernels, Arena arena, Tensor host) {
+        Tensor table = kernels.allocate(arena, host.shape());
+        kernels.copy(host, table);
+        return table;
+    }
+
+    private synchronized Tables publish(Tables made) {
+        if (made.positions > tables.positions) {
+            tables = made;
+        }
         return tables;
     }
 }
