@@ -160,7 +160,12 @@ public final class CudaDevice implements AutoCloseable {
         requireOpen();
         long address = allocate(bytes);
         liveAllocations++;
-        return MemorySegment.ofAddress(address).reinterpret(bytes, owner, _ -> free(address));
+        try {
+            return MemorySegment.ofAddress(address).reinterpret(bytes, owner, _ -> free(address));
+        } catch (RuntimeException e) {
+            free(address); // the owner is closed, or of another thread
+            throw e;
+        }
     }
 
     private long allocate(long bytes) {
@@ -275,6 +280,7 @@ public final class CudaDevice implements AutoCloseable {
         if (closed) {
             return;
         }
+        cuCtxSetCurrent(context);
         closed = true;
         while (!releases.isEmpty()) {
             releases.pop().run();

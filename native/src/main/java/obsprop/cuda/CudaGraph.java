@@ -46,7 +46,7 @@ public final class CudaGraph implements AutoCloseable {
                     cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL()), "beginning to record a CUDA graph");
             try {
                 work.run();
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 cuStreamEndCapture(stream, out); // what was recorded is of no use
                 destroy(out.get(ValueLayout.ADDRESS, 0));
                 throw e;

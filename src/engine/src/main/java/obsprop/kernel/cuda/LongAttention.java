@@ -180,7 +180,7 @@ final class LongAttention implements AutoCloseable {
         void scores() {
             int all = dz.size(0) / rows;
             long each = (long) in.q().size(1) * strip.queries * strip.stride();
-            int atOnce = Math.clamp(SCORES / each, 1, all);
+            int atOnce = Math.clamp(SCORES / each, 1, Math.min(all, Launcher.MAX_GRID));
             for (int first = 0; first < all; first += atOnce) {
                 scores(first, Math.min(atOnce, all - first));
             }
