@@ -54,7 +54,7 @@ public final class ActivationCache implements AutoCloseable {
                 states.add(model.block(i).allocate(kernels, arena, n, scratch));
             }
             discarded = keep == Keep.RESIDUALS ? kernels.allocate(arena, n, d) : kernels.allocate(arena, 0, d);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             close();
             throw e;
         }
@@ -70,7 +70,6 @@ public final class ActivationCache implements AutoCloseable {
     /** Embeds the tokens and runs the blocks up to where the pass stops; filled often, the cache replays what it did. */
     void fill(int[] tokens, Listener listener) {
         System.arraycopy(tokens, 0, tokenIds, 0, tokenIds.length);
-        recomputed = -1;
         if (listener == NOBODY) {
             pass.run();
         } else {
@@ -85,6 +84,7 @@ public final class ActivationCache implements AutoCloseable {
         for (int l = 0; l < stopLayer; l++) {
             model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
             ran = l;
+            recomputed = -1; // a listener may have looked into another block
             if (model.block(l).hasMiddle()) {
                 listener.at(l, Point.MIDDLE, stateSlot(l).middle());
             }

@@ -41,7 +41,7 @@ public final class Backward implements AutoCloseable {
         try {
             d = kernels.allocate(arena, rows, cache.model().config().dModel());
             scratch = Block.Cotangents.allocate(kernels, arena, rows, cache.model().block(0));
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
         }
@@ -60,6 +60,8 @@ public final class Backward implements AutoCloseable {
     /**
      * The same, to be run as often as the cache is filled again or the injected vectors change: running it allocates
      * nothing where the cache keeps everything.
+     *
+     * @throws IllegalArgumentException if the pass has no such layers, or an injection lies outside of the sweep
      */
     public Sweep prepare(int cotangents, List<Injection> injections, Rules rules, int lowest) {
         int highest = injections.stream().mapToInt(Injection::layer).max().orElse(lowest);
@@ -67,11 +69,27 @@ public final class Backward implements AutoCloseable {
             throw new IllegalArgumentException("sweep from layer " + highest + " to " + lowest
                     + ", but the forward pass covers 0.." + cache.stopLayer());
         }
+        injections.forEach(i -> check(i, cotangents, lowest));
         List<Chunk> chunks = new ArrayList<>();
         for (int first = 0; first < cotangents; first += chunk) {
             chunks.add(new Chunk(first, Math.min(chunk, cotangents - first), injections, rules, highest, lowest));
         }
         return new Sweep(kernels, chunks);
+    }
+
+    private void check(Injection injection, int cotangents, int lowest) {
+        int rows = cache.segments().rows();
+        int highest = injection.point() == Point.MIDDLE ? cache.stopLayer() - 1 : cache.stopLayer();
+        if (injection.cotangent() < 0 || injection.cotangent() >= cotangents
+                || injection.row() < 0 || injection.row() >= rows
+                || injection.layer() < lowest || injection.layer() > highest) {
+            throw new IllegalArgumentException("an injection into cotangent " + injection.cotangent() + " of " + cotangents
+                    + ", row " + injection.row() + " of " + rows + ", " + injection.point() + " of layer " + injection.layer()
+                    + ": the sweep covers the layers " + lowest + " to " + highest);
+        }
+        if (injection.point() == Point.MIDDLE) {
+            cache.model().requireMiddle(injection.layer());
+        }
     }
 
     /** A prepared pass back through the model. */
@@ -134,9 +152,6 @@ public final class Backward implements AutoCloseable {
         }
 
         private void add(Injection injection) {
-            if (injection.point() == Point.MIDDLE) {
-                cache.model().requireMiddle(injection.layer());
-            }
             int row = (injection.cotangent() - first) * cache.segments().rows() + injection.row();
             var addition = new Addition(injection.vector(), rows.slice(0, row, row + 1));
             (injection.point() == Point.INPUT ? atInput : atMiddle).get(injection.layer()).add(addition);

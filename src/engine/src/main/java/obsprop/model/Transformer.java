@@ -81,7 +81,7 @@ public final class Transformer implements AutoCloseable {
     }
 
     /** @throws IllegalArgumentException if block {@code layer} has no point between attention and MLP */
-    void requireMiddle(int layer) {
+    public void requireMiddle(int layer) {
         if (!block(layer).hasMiddle()) {
             throw new IllegalArgumentException("block " + layer + " runs attention and MLP in parallel: there is no point"
                     + " of the residual stream between them");
@@ -118,7 +118,7 @@ public final class Transformer implements AutoCloseable {
         try {
             cache.fill(batch.tokenIds(), ActivationCache.NOBODY);
             return cache;
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             cache.close();
             throw e;
         }

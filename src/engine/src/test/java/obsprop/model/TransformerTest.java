@@ -30,6 +30,7 @@ import obsprop.testing.Measured;
 import obsprop.testing.Tolerance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -192,6 +193,47 @@ class TransformerTest {
             String message = assertThrows(IllegalArgumentException.class, () ->
                     backward.sweep(1, List.of(injection), Rules.EXACT, 0, (l, p, f, d) -> {})).getMessage();
             assertTrue(message.contains("parallel"), message);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "2, 1, INPUT, 0", "-1, 1, INPUT, 0", "0, 0, INPUT, 0", "0, 4, INPUT, 0", "0, 3, MIDDLE, 0", "0, 1, INPUT, 2", "0, 1, INPUT, -1"
+    })
+    void injectionsOutsideOfASweepAreRefused(int cotangent, int layer, Point point, int row) {
+        Kernels kernels = ScalarKernels.float32();
+        try (Arena arena = Arena.ofShared();
+                Transformer model = open("gpt_neo", kernels);
+                ActivationCache cache = model.forward(Batch.of(prompts(2)), Keep.EVERYTHING, 3);
+                Backward backward = new Backward(cache, 1)) {
+            var injection = new Injection(cotangent, layer, point, row, kernels.allocate(arena, 1, model.config().dModel()));
+            String message = assertThrows(IllegalArgumentException.class, () ->
+                    backward.sweep(2, List.of(injection), Rules.EXACT, 1, (l, p, f, d) -> {})).getMessage();
+            assertTrue(message.contains("cotangent " + cotangent + " of 2") || message.contains("covers 0..3"), message);
+        }
+    }
+
+    /** A listener may look into a block below, which is run again for it; what the pass leaves is the same. */
+    @ParameterizedTest(autoCloseArguments = false)
+    @MethodSource("kinds")
+    void listenersMayLookIntoBlocksBelow(String name) {
+        try (Transformer model = open(name, ScalarKernels.float32());
+                ActivationCache plain = model.forward(Batch.of(prompts(4)), Keep.RESIDUALS, model.config().nLayers());
+                ActivationCache watched = model.allocate(plain.segments(), Keep.RESIDUALS, model.config().nLayers())) {
+            model.forward(Batch.of(prompts(4)), watched, (layer, point, x) -> {
+                if (point == Point.INPUT && layer > 0) {
+                    watched.state(layer - 1);
+                }
+            });
+            for (int l = 0; l < model.config().nLayers(); l++) {
+                assertArrayEquals(plain.state(l).attention().mixed().toDoubles(), watched.state(l).attention().mixed().toDoubles());
+            }
+            model.forward(Batch.of(prompts(4)), watched, (layer, point, x) -> {
+                if (point == Point.INPUT && layer == 1) {
+                    watched.state(0);
+                }
+            });
+            assertArrayEquals(plain.state(0).attention().mixed().toDoubles(), watched.state(0).attention().mixed().toDoubles());
         }
     }
 
