@@ -68,7 +68,7 @@ public final class PreparedGradient implements AutoCloseable {
             var injection = new Injection(0, layers, Point.INPUT, promptLength - 1, dLast);
             sweep = backward.prepare(1, List.of(injection), rules, 0).replay(this::keep);
             owned.push(sweep::close);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             close();
             throw e;
         }

@@ -36,7 +36,7 @@ public final class Rerun implements AutoCloseable {
             };
             scratch = Block.Scratch.allocate(kernels, arena, segments.rows(), model.block(0));
             state = model.block(0).allocate(kernels, arena, segments.rows(), scratch);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
         }

@@ -30,8 +30,19 @@ public final class KeptHeadPatches implements AutoCloseable {
         Transformer model = pair.model();
         kernels = model.kernels();
         ModelConfig c = model.config();
-        differences = kernels.allocate(arena, c.nLayers() * c.nHeads(), c.dModel());
-        scratch = kernels.allocate(arena, c.nLayers() * c.nHeads(), c.dModel());
+        try {
+            differences = kernels.allocate(arena, c.nLayers() * c.nHeads(), c.dModel());
+            scratch = kernels.allocate(arena, c.nLayers() * c.nHeads(), c.dModel());
+            takeAll(mode);
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    private void takeAll(PatchMode mode) {
+        Transformer model = pair.model();
+        ModelConfig c = model.config();
         try (Arena once = Arena.ofShared()) {
             HeadWrites writes = new HeadWrites(model, 1, mode, once);
             for (int l = 0; l < c.nLayers(); l++) {

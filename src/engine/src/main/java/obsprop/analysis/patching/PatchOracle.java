@@ -53,14 +53,24 @@ public final class PatchOracle implements AutoCloseable {
         model = pair.model();
         kernels = model.kernels();
         segments = new Segments(pair.clean().length());
+        try {
+            written = run();
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    private Written run() {
         int layers = model.config().nLayers();
-        written = new Written(rows(), new Tensor[layers], new Tensor[layers]);
+        Written written = new Written(rows(), new Tensor[layers], new Tensor[layers]);
         model.embedding().forward(kernels, tokens(pair.clean()), segments, written.embedding);
         for (int l = 0; l < layers; l++) {
             Tensor x = stream(written, l, Point.INPUT);
             written.attention[l] = attention(l, run(l, x).mixed());
             written.mlp[l] = mlp(l, model.block(l).hasMiddle() ? stream(written, l, Point.MIDDLE) : x);
         }
+        return written;
     }
 
     private static int[] tokens(CachedRun run) {

@@ -63,15 +63,24 @@ public final class SubstituteRun implements Run, AutoCloseable {
             }
         }
         SubstituteRun mean = new SubstituteRun(first.model(), first.length());
-        int layers = mean.model.config().nLayers();
+        try {
+            mean.fill(runs);
+            return mean;
+        } catch (RuntimeException | Error e) {
+            mean.close();
+            throw e;
+        }
+    }
+
+    private void fill(List<? extends Run> runs) {
+        int layers = model.config().nLayers();
         for (int l = 0; l <= layers; l++) {
             for (Point point : Point.values()) {
-                if (point == Point.INPUT || l < layers && mean.model.block(l).hasMiddle()) {
-                    mean.residuals[point.ordinal()][l] = mean.average(runs, l, point);
+                if (point == Point.INPUT || l < layers && model.block(l).hasMiddle()) {
+                    residuals[point.ordinal()][l] = average(runs, l, point);
                 }
             }
         }
-        return mean;
     }
 
     private Tensor average(List<? extends Run> runs, int layer, Point point) {

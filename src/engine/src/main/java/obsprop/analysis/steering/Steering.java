@@ -47,10 +47,16 @@ public final class Steering implements AutoCloseable {
         propagator = new Propagator(model);
         this.vector = vector;
         y = vector.vector();
-        direction = placed(y);
         clean = model.forward(Batch.of(prompt), Keep.RESIDUALS, model.config().nLayers());
-        rerun = new Rerun(model, new Segments(prompt.length));
-        before = distribution(clean.residual(model.config().nLayers()));
+        try {
+            direction = placed(y);
+            before = distribution(clean.residual(model.config().nLayers()));
+            rerun = new Rerun(model, new Segments(prompt.length));
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            clean.close();
+            throw e;
+        }
     }
 
     private Tensor placed(double[] values) {

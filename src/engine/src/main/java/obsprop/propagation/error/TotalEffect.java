@@ -36,9 +36,14 @@ public final class TotalEffect implements StepEffect, AutoCloseable {
         this.site = site.resolve(clean.model(), clean.length());
         observable.requireWithin(clean.model().config().dVocab());
         kernels = clean.model().kernels();
-        change = kernels.allocate(arena, 1, clean.model().config().dModel());
         before = value(clean.cache().residual(clean.model().config().nLayers()));
         rerun = new Rerun(clean.model(), clean.cache().segments());
+        try {
+            change = kernels.allocate(arena, 1, clean.model().config().dModel());
+        } catch (RuntimeException | Error e) {
+            rerun.close();
+            throw e;
+        }
     }
 
     @Override
