@@ -26,7 +26,11 @@ public final class PooledActivations {
         }
     }
 
-    /** The pooled activations [n][d] of some texts, run together up to the layer. */
+    /**
+     * The pooled activations [n][d] of some texts, run together up to the layer.
+     *
+     * @throws IllegalArgumentException if the model has no such site
+     */
     public static double[][] of(Transformer model, List<int[]> texts, int layer, Point point, Pooling pooling) {
         Batch batch = Batch.of(texts);
         Kernels kernels = model.kernels();
@@ -34,6 +38,9 @@ public final class PooledActivations {
         int depth = point == Point.INPUT ? layer : layer + 1;
         double[][] pooled = new double[texts.size()][];
         try (Arena arena = Arena.ofShared(); ActivationCache room = model.allocate(batch.segments(), Keep.LAST, depth)) {
+            if (point == Point.MIDDLE) {
+                model.requireMiddle(layer);
+            }
             Tensor weights = weights(batch, pooling, kernels, arena);
             Tensor sums = kernels.allocate(arena, texts.size(), d);
             model.forward(batch, room, (l, p, x) -> {

@@ -15,13 +15,16 @@ public final class Auc {
     /**
      * By ranks (Mann and Whitney).
      *
-     * @return NaN where one of the classes is empty
+     * @return NaN where one of the classes is empty or a score is NaN
      */
     public static double of(double[] positive, double[] negative) {
         int n = positive.length + negative.length;
         double[] all = IntStream.range(0, n)
                 .mapToDouble(i -> i < positive.length ? positive[i] : negative[i - positive.length])
                 .toArray();
+        if (Arrays.stream(all).anyMatch(Double::isNaN)) {
+            return Double.NaN;
+        }
         int[] order = IntStream.range(0, n)
                 .boxed()
                 .sorted(Comparator.comparingDouble(i -> all[i]))

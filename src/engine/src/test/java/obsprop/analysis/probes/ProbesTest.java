@@ -150,6 +150,17 @@ class ProbesTest {
         }
     }
 
+    @Test
+    void siteThatAModelLacksIsRefused() {
+        try (Transformer parallel = ModelLoader.open(Golden.ROOT.resolve("gptj"), ScalarKernels.float64())) {
+            int layers = parallel.config().nLayers();
+            for (int[] site : new int[][] {{0, 1}, {layers, 1}, {layers + 1, 0}, {-1, 0}}) {
+                assertThrows(IllegalArgumentException.class, () -> PooledActivations.of(
+                        parallel, List.of(new int[] {1}), site[0], Point.values()[site[1]], PooledActivations.Pooling.MEAN));
+            }
+        }
+    }
+
     private static void check(Transformer model, List<int[]> texts, int layer, Point point, Measured measured) {
         double[][] mean = PooledActivations.of(model, texts, layer, point, PooledActivations.Pooling.MEAN);
         double[][] last = PooledActivations.of(model, texts, layer, point, PooledActivations.Pooling.LAST);

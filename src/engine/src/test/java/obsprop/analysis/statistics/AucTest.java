@@ -18,6 +18,12 @@ class AucTest {
         }
     }
 
+    @Test
+    void ofScoresThatAreNotNumbersThereIsNone() {
+        assertEquals(Double.NaN, Auc.of(new double[] {1, Double.NaN}, new double[] {0}));
+        assertEquals(Double.NaN, Auc.of(new double[] {1}, new double[] {Double.NaN, Double.NaN}));
+    }
+
     private static double byPairs(double[] high, double[] low) {
         double won = 0;
         for (double h : high) {
