@@ -78,6 +78,11 @@ public record Backend(Kernels kernels, String reason) implements AutoCloseable {
         return cpu(choice.threads(), "no CUDA: " + reason);
     }
 
+    /** What a result's bits depend on besides the input, in words: the number of threads is not among it. */
+    public String arithmetic() {
+        return kernels instanceof CudaKernels cuda ? "CUDA, " + cuda.precision() : kernels.getClass().getSimpleName();
+    }
+
     /** Bytes free on the device for weights and passes; empty where they lie in the host's memory. */
     public OptionalLong freeDeviceMemory() {
         return kernels instanceof CudaKernels cuda ? OptionalLong.of(cuda.device().freeMemory()) : OptionalLong.empty();

@@ -102,6 +102,11 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 + " products by cuBLAS" + (residency == Residency.STREAMED ? ", layers streamed from the host" : "");
     }
 
+    /** Of matrix products. */
+    public CudaPrecision precision() {
+        return precision;
+    }
+
     @Override
     public DType activationType() {
         return DType.F32;

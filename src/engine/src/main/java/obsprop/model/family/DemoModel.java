@@ -7,6 +7,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 
@@ -21,6 +22,8 @@ public final class DemoModel implements AutoCloseable {
             "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "statistics.json",
             "evaluation.json", "training-log.jsonl");
 
+    private static final FileTime UNPACKED = FileTime.fromMillis(0);
+
     private final Path directory;
 
     private DemoModel(Path directory) {
@@ -31,10 +34,15 @@ public final class DemoModel implements AutoCloseable {
     public static DemoModel unpack() {
         try {
             DemoModel demo = new DemoModel(Files.createDirectory(temporaryDirectory().resolve("demo")));
-            for (String file : FILES) {
-                demo.copy(file);
+            try {
+                for (String file : FILES) {
+                    demo.copy(file);
+                }
+                return demo;
+            } catch (IOException e) {
+                demo.close(); // the disk may be full
+                throw e;
             }
-            return demo;
         } catch (IOException e) {
             throw new UncheckedIOException("the demo model cannot be unpacked into the temporary directory: " + e.getMessage(), e);
         }
@@ -62,7 +70,9 @@ public final class DemoModel implements AutoCloseable {
                 close();
                 throw new IllegalStateException("the library lacks its resource " + RESOURCES + file);
             }
-            Files.copy(in, directory.resolve(file));
+            Path to = directory.resolve(file);
+            Files.copy(in, to);
+            Files.setLastModifiedTime(to, UNPACKED); // always the same files
         }
     }
 

@@ -1,10 +1,14 @@
 package obsprop.cli.commands.measure;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import obsprop.analysis.scores.PairScores;
 import obsprop.analysis.scores.ScoreOptions;
 import obsprop.analysis.scores.ScoreRun;
@@ -68,9 +72,24 @@ final class ScoringOptions {
         }
     }
 
+    /** Files of a model are told apart by their dates, not by reading gigabytes of them. */
     private static String identity(Session session, TextOptions texts) {
-        return session.directory().toAbsolutePath().normalize() + "\n" + session.backend().kernels().getClass().getSimpleName()
-                + "\n" + texts.identity(session);
+        try (Stream<Path> files = Files.list(session.directory())) {
+            Stream<String> model = files.filter(file -> file.toString().endsWith(".safetensors") || file.toString().endsWith(".json"))
+                    .sorted().map(ScoringOptions::described);
+            return Stream.concat(model, Stream.of(session.backend().arithmetic(), texts.identity(session)))
+                    .collect(Collectors.joining("\n"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(session.directory() + ": cannot be listed: " + e.getMessage(), e);
+        }
+    }
+
+    private static String described(Path file) {
+        try {
+            return file.getFileName() + " " + Files.size(file) + " " + Files.getLastModifiedTime(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": cannot be looked at: " + e.getMessage(), e);
+        }
     }
 
     /** How many extremes and bootstrap replicates to keep, and how much context. */

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
 import obsprop.cli.Invocation;
@@ -108,6 +110,24 @@ class MeasureCommandsTest {
         try (var files = Files.list(folder)) {
             assertFalse(files.anyMatch(file -> file.toString().endsWith(".tmp")), "something half-written stays");
         }
+    }
+
+    @Test
+    void scoresOfOtherWeightsDoNotGoOn() throws IOException {
+        Path copy = Files.createDirectory(folder.resolve("copy"));
+        try (var files = Files.list(Path.of(model))) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                Files.copy(file, copy.resolve(file.getFileName()), StandardCopyOption.COPY_ATTRIBUTES);
+            }
+        }
+        model = copy.toString();
+        String[] arguments = {"--text", text, "--checkpoint", folder.resolve("state").toString()};
+        assertEquals(0, run("score", arguments).code());
+        assertEquals(0, run("score", arguments).code());
+        Files.setLastModifiedTime(copy.resolve("model.safetensors"), FileTime.fromMillis(1));
+        Invocation other = run("score", arguments);
+        assertEquals(2, other.code(), other.err());
+        assertEquals(1, other.err().lines().count(), other.err());
     }
 
     @Test
