@@ -84,6 +84,8 @@ final class TrainCommand implements Callable<Integer> {
         } catch (IllegalArgumentException e) {
             throw new FormatException(e.getMessage(), e);
         }
+        atLeastOne("--checkpoint-every", checkpointEvery);
+        threads.ifPresent(count -> atLeastOne("--threads", count));
         PrintWriter err = spec.commandLine().getErr();
         Path texts = corpus.orElseGet(this::generated);
         ConfigJson json = config.map(ConfigJson::read).orElseGet(TrainingRun::demoConfig);
@@ -98,6 +100,12 @@ final class TrainCommand implements Callable<Integer> {
             }).run(resume ? TrainingRun.Start.RESUME : TrainingRun.Start.FRESH, checkpointEvery, dtype.dtype());
         }
         return 0;
+    }
+
+    private static void atLeastOne(String option, int value) {
+        if (value < 1) {
+            throw new FormatException(option + ": " + value + " is too few: give 1 or more");
+        }
     }
 
     /** The corpus beside the model; one that is there already is used again, since a seed determines it. */

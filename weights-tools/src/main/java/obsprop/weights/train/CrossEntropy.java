@@ -1,6 +1,5 @@
 package obsprop.weights.train;
 
-import java.util.stream.IntStream;
 import obsprop.tensor.Tensor;
 
 /** The mean of {@code -log softmax(logits)[target]} over the rows that have a target. */
@@ -17,11 +16,9 @@ final class CrossEntropy {
      * @param targets of these rows
      */
     static double inPlace(Tensor logits, int[] targets, double scale) {
-        double[] losses = new double[targets.length];
-        IntStream.range(0, targets.length).parallel().forEach(r -> losses[r] = row(logits, r, targets[r], scale));
         double sum = 0;
-        for (double loss : losses) {
-            sum += loss;
+        for (int r = 0; r < targets.length; r++) {
+            sum += row(logits, r, targets[r], scale);
         }
         return sum;
     }

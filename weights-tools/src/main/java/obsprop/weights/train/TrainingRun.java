@@ -34,6 +34,8 @@ import obsprop.weights.corpus.WordTokenizer;
 public final class TrainingRun {
     private static final long ONE_FILE = Long.MAX_VALUE;
     private static final String LOG = "training-log.jsonl";
+    /** In the working directory: what a run that goes on has to share with the one that began. */
+    private static final String BEGUN_WITH = "begun-with.json";
     private static final int LOG_EVERY = 10;
 
     private final Path out;
@@ -90,8 +92,8 @@ public final class TrainingRun {
                 .set("bos_token_id", String.valueOf(tokenizer.separator()))
                 .set("eos_token_id", String.valueOf(tokenizer.separator()));
         OutputDirectory.create(out).close();
-        int done = start == Start.FRESH ? begin() : lastCheckpoint().orElseThrow(
-                () -> FormatException.in(work, "holds no checkpoint to resume from: start without --resume"));
+        String asked = JsonText.pretty(JsonText.object("options", described(options), "config", config.text()));
+        int done = start == Start.FRESH ? begin(asked, tokenizer) : lastCheckpoint(asked);
         try (Trainer trainer = done == 0
                 ? Trainer.open(checkpoint(0), options, kernels)
                 : Trainer.resume(checkpoint(done), options, kernels)) {
@@ -105,8 +107,13 @@ public final class TrainingRun {
         return work.resolve("step-" + step);
     }
 
-    /** Makes the initial weights. */
-    private int begin() {
+    private static Map<String, Object> described(TrainingOptions o) {
+        return JsonText.object("steps", o.steps(), "batch_tokens", o.batchTokens(), "learning_rate", o.learningRate(),
+                "warm_up", o.warmUp(), "weight_decay", o.weightDecay(), "clip", o.clip(), "seed", o.seed());
+    }
+
+    /** Makes the initial weights; a run that cannot begin leaves nothing. */
+    private int begin(String asked, WordTokenizer tokenizer) {
         if (Files.exists(work)) {
             throw FormatException.in(work, "is left from an interrupted run: add --resume, or remove it");
         }
@@ -116,41 +123,50 @@ public final class TrainingRun {
             throw new UncheckedIOException(work + ": cannot be created: " + e.getMessage(), e);
         }
         try (OutputDirectory initial = OutputDirectory.create(checkpoint(0))) {
+            Files.writeString(work.resolve(BEGUN_WITH), asked);
             initial.write("config.json", config.setType(DType.F32).text());
-            RandomCheckpoint.write(initial, FamilyLayout.of(Config.read(initial.file("config.json"))), DType.F32,
-                    ONE_FILE, options.seed(), RandomCheckpoint.Spread.TRAINING);
+            Config read = Config.read(initial.file("config.json"));
+            documents(read, tokenizer);
+            RandomCheckpoint.write(
+                    initial, FamilyLayout.of(read), DType.F32, ONE_FILE, options.seed(), RandomCheckpoint.Spread.TRAINING);
             initial.commit();
+            return 0;
+        } catch (IOException e) {
+            delete(work);
+            throw new UncheckedIOException(work + ": cannot be written to: " + e.getMessage(), e);
+        } catch (RuntimeException e) {
+            delete(work);
+            throw e;
         }
-        return 0;
     }
 
-    private Optional<Integer> lastCheckpoint() {
+    private int lastCheckpoint(String asked) {
         if (!Files.isDirectory(work)) {
-            return Optional.empty();
+            throw FormatException.in(work, "holds no checkpoint to resume from: start without --resume");
         }
-        Optional<Integer> last;
         try (var dirs = Files.list(work)) {
-            last = dirs.map(d -> d.getFileName().toString())
+            int last = dirs.map(d -> d.getFileName().toString())
                     .filter(n -> n.matches("step-\\d+"))
                     .map(n -> Integer.valueOf(n.substring(5)))
-                    .max(Comparator.naturalOrder());
-            if (last.isPresent() && last.get() > 0) {
-                log.addAll(Files.readAllLines(checkpoint(last.get()).resolve(LOG)));
+                    .max(Comparator.naturalOrder())
+                    .orElseThrow(() -> FormatException.in(work, "holds no checkpoint to resume from: remove it, and start anew"));
+            if (!asked.equals(Files.readString(work.resolve(BEGUN_WITH)))) {
+                throw FormatException.in(work.resolve(BEGUN_WITH),
+                        "the run began with other options or another config: resume it with the same, or remove " + work);
             }
+            if (last > 0) {
+                log.addAll(Files.readAllLines(checkpoint(last).resolve(LOG)));
+            }
+            return last;
         } catch (IOException e) {
             throw FormatException.unreadable(work, e);
         }
-        return last;
     }
 
     private void steps(Trainer trainer, WordTokenizer tokenizer, int done, int every) {
         Config read = Config.read(checkpoint(done));
-        int context = read.intOr("max_position_embeddings", read.intOr("n_positions", Integer.MAX_VALUE));
-        List<int[]> documents = Corpus.read(corpus.resolve(Corpus.TRAIN)).stream()
-                .map(line -> tokenizer.encode(line.text()))
-                .filter(ids -> ids.length + 2 <= context)
-                .toList();
-        Batches batches = new Batches(documents, tokenizer.separator(), context, options.batchTokens(), options.seed());
+        Batches batches = new Batches(
+                documents(read, tokenizer), tokenizer.separator(), context(read), options.batchTokens(), options.seed());
         for (int step = 1; step <= done; step++) {
             batches.next();
         }
@@ -167,6 +183,24 @@ public final class TrainingRun {
                 save(trainer, number, number - every);
             }
         }
+    }
+
+    private static int context(Config read) {
+        return read.intOr("max_position_embeddings", read.intOr("n_positions", Integer.MAX_VALUE));
+    }
+
+    /** Those that the model's context has room for, between two separators. */
+    private List<int[]> documents(Config read, WordTokenizer tokenizer) {
+        int context = context(read);
+        List<int[]> documents = Corpus.read(corpus.resolve(Corpus.TRAIN)).stream()
+                .map(line -> tokenizer.encode(line.text()))
+                .filter(ids -> ids.length + 2 <= context)
+                .toList();
+        if (documents.isEmpty()) {
+            throw FormatException.in(corpus, "holds no document that fits the model's context of " + context
+                    + " tokens: give the model a longer one");
+        }
+        return documents;
     }
 
     private void save(Trainer trainer, int step, int former) {
@@ -190,10 +224,7 @@ public final class TrainingRun {
             dir.write(LOG, String.join("\n", log) + "\n");
             try (Transformer rounded = ModelLoader.open(dir.file(""), kernels)) {
                 Map<String, Object> evaluation = JsonText.object(
-                        "options", JsonText.object(
-                                "steps", options.steps(), "batch_tokens", options.batchTokens(),
-                                "learning_rate", options.learningRate(), "warm_up", options.warmUp(),
-                                "weight_decay", options.weightDecay(), "clip", options.clip(), "seed", options.seed()),
+                        "options", described(options),
                         "heldout", evaluate(rounded, tokenizer, Corpus.HELD_OUT),
                         "unseen_pairs", evaluate(rounded, tokenizer, Corpus.UNSEEN_PAIRS));
                 dir.write("evaluation.json", JsonText.pretty(evaluation));

@@ -6,12 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import obsprop.kernel.cpu.CpuKernels;
 import obsprop.tensor.DType;
 import obsprop.tensor.io.FormatException;
@@ -57,6 +59,14 @@ class TrainingTest {
         try (CpuKernels one = CpuKernels.create(1); CpuKernels two = CpuKernels.create(2)) {
             run(dir.resolve("whole"), one, new ArrayList<>()).run(TrainingRun.Start.FRESH, 100, DType.F32);
             interrupted(two);
+            TrainingOptions others = new TrainingOptions(
+                    SMALL.steps(), SMALL.batchTokens(), SMALL.learningRate(), SMALL.warmUp(), SMALL.weightDecay(), SMALL.clip(), 99);
+            for (TrainingRun other : List.of(
+                    new TrainingRun(dir.resolve("resumed"), corpus, tiny(), others, two, line -> {}),
+                    new TrainingRun(dir.resolve("resumed"), corpus, tiny().set("num_heads", "2"), SMALL, two, line -> {}))) {
+                FormatException e = assertThrows(FormatException.class, () -> other.run(TrainingRun.Start.RESUME, 4, DType.F32));
+                assertTrue(e.getMessage().contains("began with other options"), e.getMessage());
+            }
             run(dir.resolve("resumed"), two, new ArrayList<>()).run(TrainingRun.Start.RESUME, 4, DType.F32);
         }
         assertArrayEquals(
@@ -89,6 +99,27 @@ class TrainingTest {
             FormatException e = assertThrows(
                     FormatException.class, () -> run.run(TrainingRun.Start.RESUME, 4, DType.F32));
             assertTrue(e.getMessage().contains("--resume"), e.getMessage());
+        }
+    }
+
+    @Test
+    void whatCannotBeTrainedIsOneLine() {
+        List<String> out = List.of("train", "--out", dir.resolve("bad").toString(), "--corpus", corpus.toString());
+        for (List<String> wrong : List.of(
+                List.of("--checkpoint-every", "0"), List.of("--threads", "0"), List.of("--steps", "0"),
+                List.of("--config", config("max_position_embeddings", "3")))) {
+            var run = Program.run(Stream.concat(out.stream(), wrong.stream()).toArray());
+            assertEquals(2, run.exitCode(), wrong + run.err());
+            assertEquals(1, run.err().lines().count(), run.err());
+            assertTrue(Files.notExists(dir.resolve("bad.training")), "something stays");
+        }
+    }
+
+    private String config(String key, String value) {
+        try {
+            return Files.writeString(dir.resolve("config.json"), tiny().set(key, value).text()).toString();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 
