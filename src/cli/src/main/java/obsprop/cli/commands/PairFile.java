@@ -2,7 +2,6 @@ package obsprop.cli.commands;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,6 +11,7 @@ import obsprop.analysis.runs.TokenPair;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.PromptPairOptions;
+import obsprop.cli.output.Json;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.Prompt;
 
@@ -47,7 +47,7 @@ record PairFile(Path file, PromptPairOptions prompts, CommonOptions common) {
 
     private TokenPair pair(String line, String where, Session session) {
         try {
-            JsonNode object = new JsonMapper().readTree(line);
+            JsonNode object = Json.read(line);
             int[] clean = prompt(object.path("clean"), where, session);
             int[] corrupted = prompt(object.path("corrupted"), where, session);
             if (clean.length != corrupted.length) {

@@ -2,9 +2,11 @@ package obsprop.cli.commands;
 
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
 import java.util.concurrent.Callable;
 import obsprop.analysis.patching.FoundPath;
 import obsprop.analysis.patching.HeadEffects;
@@ -15,7 +17,10 @@ import obsprop.analysis.patching.OracleAgreement;
 import obsprop.analysis.patching.PathEffect;
 import obsprop.analysis.patching.PathPatching;
 import obsprop.analysis.patching.Reach;
+import obsprop.analysis.patching.Readout;
+import obsprop.analysis.runs.CachedRun;
 import obsprop.analysis.runs.PromptPair;
+import obsprop.analysis.runs.TokenPair;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
@@ -23,8 +28,11 @@ import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptPairOptions;
 import obsprop.cli.output.Report;
+import obsprop.cli.session.MemoryPlan;
 import obsprop.cli.session.Session;
 import obsprop.cli.tokens.ResolvedObservable;
+import obsprop.model.ActivationCache;
+import obsprop.model.Batch;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 import obsprop.tensor.io.SafetensorsWriter;
@@ -58,10 +66,10 @@ public final class PatchCommand implements Callable<Report> {
             description = "patch one path, written from the output backwards, as in 'mlp2@-1 <= attn1.0@3 <= embedding@3'")
     private Optional<obsprop.propagation.Path> path;
 
-    @Option(names = "--tokens", paramLabel = "named|all", defaultValue = "named", converter = ReachConverter.class,
+    @Option(names = "--tokens", paramLabel = "named|all", converter = ReachConverter.class,
             description = "whether the components of a path read the difference at the token that the path names, or at all"
-                    + " (default: ${DEFAULT-VALUE})")
-    private Reach reach;
+                    + " (default: named)")
+    private Optional<Reach> reach;
 
     @Mixin
     private PatchOptions options;
@@ -82,6 +90,9 @@ public final class PatchCommand implements Callable<Report> {
             throw new UsageException(heads ? "--heads and --path are both given: leave one of them out"
                     : "nothing to patch: give --heads for every head, or --path 'mlp2@-1 <= attn1.0@3'");
         }
+        if (heads && reach.isPresent()) {
+            throw new UsageException("--tokens goes with --path: a head patched by itself always reads at all tokens");
+        }
         out.ifPresent(file -> OutputFile.checked(file, "--out"));
         if (pairs.isPresent()) {
             return mean(pairs.get());
@@ -101,12 +112,29 @@ public final class PatchCommand implements Callable<Report> {
         try (Session session = common.open()) {
             ResolvedObservable observable = PairSession.one(observables.resolve(session.vocabulary()));
             PromptPair.requireDirectEffects(session.model(), "patching");
-            MeanHeadEffects found = MeanHeadPatching.over(session.model(), new PairFile(file, prompts, common).read(session),
-                    options.readout(observable.forEngine()), options.mode());
+            List<TokenPair> all = new PairFile(file, prompts, common).read(session);
+            OracleAgreement.Sample sample = options.sample();
+            Readout readout = options.readout(observable.forEngine());
+            List<HeadEffects> tables = new ArrayList<>();
+            MeanHeadEffects found = MeanHeadPatching.over(session.model(), all, readout, options.mode(), tables::add);
+            int drawn = new Random(sample.seed()).nextInt(all.size());
+            Optional<OracleAgreement> oracle = sample.count() == 0 ? Optional.empty()
+                    : Optional.of(rerun(session, all.get(drawn), readout, tables.get(drawn), sample));
+            oracle.ifPresent(agreement -> common.note("prompt pair " + (drawn + 1) + ": " + agreement));
             PatchMeanReport report = new PatchMeanReport(
-                    PairSession.metadata(session, observable, options), observable, found);
+                    PairSession.metadata(session, observable, options), observable, found, oracle);
             out.ifPresent(target -> write(target, report));
             return report;
+        }
+    }
+
+    /** Checks the table of one of many pairs. */
+    private OracleAgreement rerun(
+            Session session, TokenPair pair, Readout readout, HeadEffects table, OracleAgreement.Sample sample) {
+        try (ActivationCache cache = session.model().forward(Batch.of(List.of(pair.clean(), pair.corrupted())),
+                MemoryPlan.of(session.model()).keep(2L * pair.clean().length), session.config().nLayers())) {
+            PromptPair both = new PromptPair(new CachedRun(cache, 0), new CachedRun(cache, 1));
+            return OracleAgreement.of(both, readout, options.mode(), table, sample);
         }
     }
 
@@ -120,12 +148,16 @@ public final class PatchCommand implements Callable<Report> {
 
     private PatchReport path(PairSession session) {
         PathEffect found = PathPatching.effect(session.pair(), session.readout(), options.mode(),
-                path.orElseThrow(), reach);
+                path.orElseThrow(), reach());
         FoundPath value = new FoundPath(found.path(), found.effect());
         Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                session.pair(), session.readout(), options.mode(), reach, List.of(value), options.sample()));
+                session.pair(), session.readout(), options.mode(), reach(), List.of(value), options.sample()));
         return new PatchReport(session.metadata(), session.observable(), Optional.of(found.path()),
                 found.clean(), found.corrupted(), new double[][] {{found.effect()}}, oracle);
+    }
+
+    private Reach reach() {
+        return reach.orElse(Reach.NAMED);
     }
 
     private static void write(Path file, PatchReport report) {

@@ -5,14 +5,16 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import obsprop.analysis.patching.MeanHeadEffects;
+import obsprop.analysis.patching.OracleAgreement;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.cli.tokens.ResolvedObservable;
 
 /** What {@code patch --heads} found over many prompt pairs. */
-record PatchMeanReport(Map<String, String> metadata, ResolvedObservable observable, MeanHeadEffects found)
-        implements Report {
+record PatchMeanReport(Map<String, String> metadata, ResolvedObservable observable, MeanHeadEffects found,
+        Optional<OracleAgreement> oracle) implements Report {
     @Override
     public JsonNode json() {
         ObjectNode document = Json.object().put("model", metadata.get("model")).put("mode", metadata.get("rule"))
@@ -21,6 +23,7 @@ record PatchMeanReport(Map<String, String> metadata, ResolvedObservable observab
         document.put("clean", found.clean()).put("corrupted", found.corrupted());
         document.set("effect", rows(found.effect()));
         document.set("standard_error", rows(found.standardError()));
+        oracle.ifPresent(agreement -> document.set("oracle", PatchReport.json(agreement)));
         return document;
     }
 

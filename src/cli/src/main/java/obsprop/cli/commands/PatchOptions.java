@@ -82,6 +82,9 @@ final class PatchOptions {
 
     /** What stands in for the corrupted prompt, if anything. */
     Optional<Ablation> ablation() {
+        if (!over.isEmpty() && !ablation.equals(Optional.of(Ablation.MEAN))) {
+            throw new UsageException("--over: only --ablate mean averages prompts: add it, or leave --over out");
+        }
         return ablation;
     }
 

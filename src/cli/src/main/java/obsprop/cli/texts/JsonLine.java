@@ -1,17 +1,12 @@
 package obsprop.cli.texts;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectReader;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.util.Optional;
+import obsprop.cli.output.Json;
 
 /** Reads one line of JSON. */
 final class JsonLine {
-    private static final ObjectReader READER =
-            JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build().readerFor(JsonNode.class);
-
     private final String field;
     private final Optional<String> labelField;
 
@@ -36,7 +31,7 @@ final class JsonLine {
     Content parse(String line) throws Wrong {
         JsonNode object;
         try {
-            object = READER.readTree(line);
+            object = Json.read(line);
         } catch (JsonProcessingException e) {
             throw new Wrong("is no JSON (" + e.getOriginalMessage().lines().findFirst().orElse("") + ")");
         }

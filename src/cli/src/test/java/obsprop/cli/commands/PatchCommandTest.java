@@ -180,6 +180,13 @@ class PatchCommandTest {
         Path out = folder.resolve("mean.safetensors");
         JsonNode document = json(with(question, "--pairs", file.toString(), "--out", out.toString()));
         assertEquals(2, document.get("pairs").asInt());
+        assertEquals(4, document.get("oracle").get("samples").asInt());
+        assertTrue(document.get("oracle").get("largest_difference").asDouble() < ORACLE * 5);
+        assertFalse(json(with(question, "--pairs", file.toString(), "--check", "0")).has("oracle"));
+        refused(with(question, "--pairs", file.toString(), "--check", "-1"), "negative --check");
+        refused(with(question, "--pairs", file.toString(), "--over", file.toString()), "--over without --ablate mean");
+        refused(with(question, "--prompt", clean.get(0), "--ablate", "zero", "--over", file.toString()), "--over, zero");
+        refused(with(question, "--prompt", clean.get(0), "--corrupted", corrupted.get(0), "--tokens", "all"), "--tokens, --heads");
         assertArrayEquals(mean, table(document.get("effect")), 1e-5);
         assertTrue(Arrays.stream(table(document.get("standard_error"))).allMatch(e -> e >= 0));
         assertArrayEquals(new int[] {5, 8}, SafetensorsFile.open(out, Arena.ofAuto()).tensor("standard_error").shape());
@@ -197,6 +204,8 @@ class PatchCommandTest {
         refused(with(question, "--pairs", folder.resolve("missing").toString()), "missing pairs");
         Files.writeString(file, "{\"clean\": \"a\"}\n");
         refused(with(question, "--pairs", file.toString()), "half a pair");
+        Files.writeString(file, lines.toString().replaceFirst("\\}", "} more"));
+        refused(with(question, "--pairs", file.toString()), "more than JSON");
     }
 
     private static List<String> with(List<String> question, String... more) {

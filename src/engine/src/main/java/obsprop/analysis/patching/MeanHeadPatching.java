@@ -1,6 +1,7 @@
 package obsprop.analysis.patching;
 
 import java.util.List;
+import java.util.function.Consumer;
 import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.runs.TokenPair;
 import obsprop.model.ModelConfig;
@@ -30,6 +31,16 @@ public final class MeanHeadPatching {
      * @param pairs at least one; each pair of one length, the pairs of any
      */
     public static MeanHeadEffects over(Transformer model, List<TokenPair> pairs, Readout readout, PatchMode mode) {
+        return over(model, pairs, readout, mode, table -> {});
+    }
+
+    /**
+     * The same.
+     *
+     * @param each is given every pair's own table, in their order
+     */
+    public static MeanHeadEffects over(
+            Transformer model, List<TokenPair> pairs, Readout readout, PatchMode mode, Consumer<HeadEffects> each) {
         if (pairs.isEmpty()) {
             throw new IllegalArgumentException("a mean over prompt pairs needs at least one");
         }
@@ -43,7 +54,10 @@ public final class MeanHeadPatching {
                 while (to < pairs.size() && filled + 2L * pairs.get(to).clean().length <= rows) {
                     filled += 2L * pairs.get(to++).clean().length;
                 }
-                batch.tables(pairs.subList(from, to)).forEach(sums::add);
+                batch.tables(pairs.subList(from, to)).forEach(table -> {
+                    sums.add(table);
+                    each.accept(table);
+                });
                 from = to;
             }
         }
