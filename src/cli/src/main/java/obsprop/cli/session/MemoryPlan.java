@@ -42,7 +42,7 @@ public record MemoryPlan(long everything, long residuals, long cotangents) {
     /** What a run takes beside the weights: the pass over all prompts, and the observables that go back at once. */
     public long run(int prompts, int tokens, int observablesAtOnce) {
         long rows = (long) prompts * tokens;
-        long each = keep(Math.toIntExact(rows)) == Keep.EVERYTHING ? everything : residuals;
+        long each = keep(rows) == Keep.EVERYTHING ? everything : residuals;
         return rows * (each + observablesAtOnce * cotangents);
     }
 
@@ -67,7 +67,7 @@ public record MemoryPlan(long everything, long residuals, long cotangents) {
     }
 
     /** What a pass over {@code tokens} tokens keeps. */
-    public Keep keep(int tokens) {
+    public Keep keep(long tokens) {
         return everything * tokens <= BUDGET ? Keep.EVERYTHING : Keep.RESIDUALS;
     }
 }

@@ -40,6 +40,8 @@ class InfoCommandTest {
         long back = 8 * one.get("per_token_and_observable").asLong();
         assertEquals(pass + back, one.get("run").asLong());
         assertEquals(2 * pass + 4 * back, four.get("run").asLong());
+        JsonNode huge = Invocation.of("info", "--json", "--model", dir, "--tokens", "131072", "--prompts", "20000").json().get("memory");
+        assertTrue(huge.get("run").asLong() > 131072L * 20000 * huge.get("per_token_residuals").asLong());
         assertEquals(2, Invocation.of("info", "--model", dir, "--tokens", "0").code());
     }
 
