@@ -7,7 +7,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Pattern;
 import obsprop.backend.Backend;
 import obsprop.backend.Device;
 import obsprop.model.ActivationCache;
@@ -21,10 +20,6 @@ import obsprop.tensor.io.SafetensorsFile;
 
 /** Compares the tensors of a model directory with what its configuration implies. */
 public final class Verification {
-    /** Buffers that old files hold beside the weights. */
-    private static final Pattern BUFFERS = Pattern.compile(
-            ".*(attn|attention|self_attn)\\.(bias|masked_bias)|.*\\.(inv_freq|position_ids)");
-
     private Verification() {}
 
     /** What is wrong, one line a finding; empty if nothing is. */
@@ -48,7 +43,7 @@ public final class Verification {
         }
         boolean tied = config.booleanOr("tie_word_embeddings", true);
         found.keySet().stream()
-                .filter(name -> !BUFFERS.matcher(name).matches() && !(tied && name.equals("lm_head.weight")))
+                .filter(name -> !ModelLoader.isBuffer(name) && !(tied && name.equals("lm_head.weight")))
                 .forEach(name -> problems.add(name + ": not part of a model of this family"));
         for (SafetensorsFile file : files) {
             for (Inspection tensor : Inspection.of(file)) {

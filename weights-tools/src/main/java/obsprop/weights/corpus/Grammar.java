@@ -82,11 +82,6 @@ record Grammar(
         return Optional.ofNullable(lists.getOrDefault(name + dialect, lists.get(name)));
     }
 
-    /** Weights of the frames, in order. */
-    double[] frameWeights() {
-        return frames.stream().mapToDouble(Frame::weight).toArray();
-    }
-
     /** P(occupation | gender) up to a factor, when both genders are equally frequent. */
     double[] occupationWeights(Gender gender) {
         return occupations.stream()

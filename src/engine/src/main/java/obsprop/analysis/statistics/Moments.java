@@ -64,11 +64,6 @@ public final class Moments {
         return meanY;
     }
 
-    /** {@code E[x^2]}. */
-    public double meanSquareX() {
-        return xx / count + meanX * meanX;
-    }
-
     /** Standard deviation of x, of the sample; NaN for fewer than two. */
     public double deviationX() {
         return count < 2 ? Double.NaN : Math.sqrt(xx / (count - 1));

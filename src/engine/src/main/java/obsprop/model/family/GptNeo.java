@@ -70,23 +70,24 @@ final class GptNeo implements Family {
     private static List<String> attentionKinds(Config config, int layers) {
         List<String> kinds = config.isPresent("attention_layers")
                 ? config.strings("attention_layers")
-                : expand(config);
+                : expand(config, layers);
         if (kinds.size() != layers) {
             throw config.refuse(config.isPresent("attention_layers") ? "attention_layers" : "attention_types",
-                    "describes " + kinds.size() + " layers, but num_layers is " + layers);
+                    "describes " + (kinds.size() > layers ? "more than " + layers : kinds.size()) + " layers, but num_layers is " + layers);
         }
         return kinds;
     }
 
-    private static List<String> expand(Config config) {
+    /** What {@code attention_types} describes, as far as one layer too many. */
+    private static List<String> expand(Config config, int layers) {
         List<String> kinds = new ArrayList<>();
         Json types = config.value("attention_types").orElse(new Json.Arr(List.of()));
         if (types instanceof Json.Arr(List<Json> runs)) {
             for (Json run : runs) {
                 if (run instanceof Json.Arr(List<Json> pair) && pair.size() == 2
                         && pair.get(0) instanceof Json.Arr(List<Json> pattern)
-                        && pair.get(1) instanceof Json.Num(String times)) {
-                    for (int i = 0; i < Integer.parseInt(times); i++) {
+                        && pair.get(1) instanceof Json.Num times) {
+                    for (int i = config.integer("attention_types", times); i > 0 && kinds.size() <= layers; i--) {
                         pattern.forEach(kind -> kinds.add(kind instanceof Json.Str(String s) ? s : kind.describe()));
                     }
                 } else {

@@ -18,7 +18,6 @@ public final class ModelLoader {
             new Gpt2(), new GptNeo(), new GptJ(), new GptNeoX(), new Opt(), new Llama(), new Mistral(), new Qwen(),
             new Gemma(), new Gemma2(), new Gemma3(), new Olmo2(), new Phi(), new Starcoder2());
 
-    /** Buffers that old files store beside the weights: masks, rotary frequencies, position numbers. */
     private static final Pattern BUFFERS = Pattern.compile(
             ".*(\\.attn|\\.attention|\\.self_attn)\\.(bias|masked_bias)|.*\\.(inv_freq|position_ids)");
     /** What a multimodal checkpoint holds beside its language model. */
@@ -64,6 +63,11 @@ public final class ModelLoader {
                 .or(name -> text != config && OTHER_MODALITIES.matcher(name).matches());
         checkpoint.requireAllUsed(ignorable);
         return model;
+    }
+
+    /** Whether {@code name} is a buffer that old files store beside the weights: a mask, rotary frequencies, position numbers. */
+    public static boolean isBuffer(String name) {
+        return BUFFERS.matcher(name).matches();
     }
 
     private static Family family(Config config) {

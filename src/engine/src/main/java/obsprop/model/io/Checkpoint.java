@@ -8,7 +8,6 @@ import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.SequencedMap;
 import java.util.SequencedSet;
@@ -70,11 +69,6 @@ public final class Checkpoint {
         }
         used.add(name);
         return tensor;
-    }
-
-    /** As {@link #take}, or empty if there is no such tensor. */
-    public Optional<Tensor> takeIfPresent(String name, int... shape) {
-        return has(name) ? Optional.of(take(name, shape)) : Optional.empty();
     }
 
     public boolean has(String name) {

@@ -146,7 +146,8 @@ public final class Config {
                 .orElseThrow(() -> refuse(key, "missing, expected " + expected));
     }
 
-    private int integer(String key, Json value) {
+    /** An integer (2.0 counts as one) somewhere within what {@link #value} gave for {@code key}. */
+    public int integer(String key, Json value) {
         if (value instanceof Json.Num(String text) && Double.isFinite(Double.parseDouble(text))) {
             try {
                 return isPlain(text) ? Integer.parseInt(text) : new BigDecimal(text).intValueExact();

@@ -59,7 +59,7 @@ class StatisticsTest {
         once.add(block, 1);
         assertEquals(once.line().slope(), twice.line().slope(), 1e-14);
         assertEquals(once.count(), twice.count());
-        assertEquals(once.meanSquareX(), twice.meanSquareX(), 1e-13);
+        assertEquals(once.deviationX(), twice.deviationX(), 1e-13);
     }
 
     /** A 90 % interval of a slope holds the truth in about 90 of 100 samples. */

@@ -140,6 +140,18 @@ class CheckpointVariantsTest {
                 json -> "{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.0}," + json.substring(1));
     }
 
+    @ParameterizedTest
+    @CsvSource({"2.0, ''", "2.5, attention_types: found the number 2.5", "2000000000, attention_types: describes more than 4 layers", "1, describes 2 layers"})
+    void timesThatAPatternOfNeoComes(String times, String expected) {
+        UnaryOperator<String> config = json -> json.replaceFirst("(?s)\"attention_layers\": \\[.*?\\],", "")
+                .replaceFirst("(?s)(\"attention_types\": .*?\\],\\s*)2\\b", "$1" + times);
+        if (expected.isEmpty()) {
+            sameLogits("gpt_neo", rewrite("gpt_neo", UnaryOperator.identity(), config));
+        } else {
+            refused(expected, "gpt_neo", UnaryOperator.identity(), config);
+        }
+    }
+
     @Test
     void unknownFamilyIsNamedWithThoseThatAreKnown() {
         String message = refused("model_type", "llama", UnaryOperator.identity(),
