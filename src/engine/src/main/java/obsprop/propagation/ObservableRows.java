@@ -6,7 +6,6 @@ import obsprop.kernel.Kernels;
 import obsprop.kernel.Transpose;
 import obsprop.kernel.Write;
 import obsprop.model.Transformer;
-import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
@@ -37,23 +36,9 @@ final class ObservableRows {
         }
         onDevice = kernels.allocate(arena, 1, m);
         onHost = Tensor.allocate(arena, kernels.activationType(), 1, m);
-        bias = bias(arena);
+        bias = model.unembedding().biases(kernels, observable.ids());
         direction = model.unembedding().capped() ? Optional.empty() : Optional.of(kernels.allocate(arena, 1, model.config().dModel()));
         direction.ifPresent(y -> model.unembedding().vjp(kernels, observable.ids(), observable.weights(), y));
-    }
-
-    private double[] bias(Arena arena) {
-        double[] out = new double[observable.ids().length];
-        Optional<Tensor> bias = model.unembedding().head().bias();
-        if (bias.isPresent()) {
-            Tensor host = Tensor.allocate(arena, DType.F32, out.length);
-            for (int i = 0; i < out.length; i++) {
-                int id = observable.ids()[i];
-                kernels.copy(bias.get().slice(0, id, id + 1), host.slice(0, i, i + 1));
-                out[i] = host.get(i);
-            }
-        }
-        return out;
     }
 
     /**

@@ -22,7 +22,7 @@ public final class Unembedded {
         this.model = model;
         this.kernels = model.kernels();
         n.requireWithin(model.config().dVocab());
-        double[] tokenBiases = biases(model, n.ids());
+        double[] tokenBiases = model.unembedding().biases(kernels, n.ids());
         if (model.unembedding().capped()) {
             weights = n.weights();
             biases = tokenBiases;
@@ -37,17 +37,6 @@ public final class Unembedded {
             directions = kernels.allocate(arena, 1, model.config().dModel());
             model.unembedding().vjp(kernels, n.ids(), n.weights(), directions);
         }
-    }
-
-    private static double[] biases(Transformer model, int[] ids) {
-        double[] biases = new double[ids.length];
-        model.unembedding().head().bias().ifPresent(bias -> {
-            double[] all = HostRows.read(model.kernels(), bias);
-            for (int i = 0; i < ids.length; i++) {
-                biases[i] = all[ids[i]];
-            }
-        });
-        return biases;
     }
 
     /** {@code n . logits} of each normed final residual row of x [R,d]. */

@@ -36,6 +36,22 @@ public record Unembedding(Optional<Linear> projection, Linear head, double softC
         }
     }
 
+    /** The biases of some tokens' logits, zeros where there are none. */
+    public double[] biases(Kernels kernels, int[] ids) {
+        double[] biases = new double[ids.length];
+        if (head.bias().isPresent()) {
+            Tensor all = head.bias().get();
+            try (Arena arena = Arena.ofConfined()) {
+                Tensor one = Tensor.allocate(arena, all.dtype(), 1);
+                for (int i = 0; i < ids.length; i++) {
+                    kernels.copy(all.slice(0, ids[i], ids[i] + 1), one);
+                    biases[i] = one.get(0);
+                }
+            }
+        }
+        return biases;
+    }
+
     /**
      * {@code y = W_U^T n} for a sparse n, by gathering the rows it names: the soft cap and the bias do not enter (the
      * caller puts the cap's factor into the weights).
