@@ -841,22 +841,23 @@ __device__ inline float slopeAt(const Scores &p, float a, float lse) {
 }
 
 // scoresPattern: A = softmax(cap(scale * product)). From dA to the cotangent of the product, in place:
-// scale * slope * A (dA - sum_j A dA).
+// scale * slope * A (dA - sum_j A dA / sum_j A). A was made from a rounded lse and does not quite add up to 1.
 extern "C" __global__ void scoresVjp(float *dA, float *pattern, Scores p, int cotangents, View lse) {
     int t = p.first + blockIdx.x;
     float4 *d = scoresOf(dA, p, cotangents);
     const float4 *a = (const float4 *) (pattern + ((long long) blockIdx.y * p.queries + blockIdx.x) * p.ld);
-    float sum = 0;
+    float sum = 0, weight = 0;
     for (int c = threadIdx.x; c < p.ld / 4; c += blockDim.x) {
         if (!seesSome(p, t, 4 * c)) continue;
         float4 x = a[c], y = d[c];
+        weight += x.x + x.y + (x.z + x.w);
         // a is 0 where a key is not seen, but beyond the last key dA is not even a number
         if (sees(p, t, 4 * c)) sum += x.x * y.x;
         if (sees(p, t, 4 * c + 1)) sum += x.y * y.y;
         if (sees(p, t, 4 * c + 2)) sum += x.z * y.z;
         if (sees(p, t, 4 * c + 3)) sum += x.w * y.w;
     }
-    float mean = blockSum(sum), total = row(lse, p.start + t)[blockIdx.y];
+    float mean = blockSum(sum) / blockSum(weight), total = row(lse, p.start + t)[blockIdx.y];
     for (int c = threadIdx.x; c < p.ld / 4; c += blockDim.x) {
         float4 ds = {0, 0, 0, 0};
         if (seesSome(p, t, 4 * c)) {

@@ -205,6 +205,33 @@ public interface AttentionContract extends KernelsUnderTest {
         }
     }
 
+    /**
+     * Where all keys have the same value, scores do not matter: what {@code A dA} gives is taken away in full, however big scores
+     * are. A long prompt too, since short ones go another way in places.
+     */
+    @Test
+    default void attentionVjpCancelsUnderBigKeyBias() {
+        double bias = 1e4;
+        for (int length : new int[] {5, 20, 150}) {
+            Shape shape = shape(2, 2, 8, uncapped(1), 1, length);
+            try (Measured measured = new Measured("attentionVjp, big key bias, " + length + " tokens");
+                    TestBed bed = new TestBed(kernels(), Layout.CONTIGUOUS, measured)) {
+                Random random = new Random(6);
+                int n = shape.rows();
+                Forward f = Forward.random(bed, shape);
+                Operand k = bed.input(() -> bias + random.nextInt(16) / 16.0, n, 2, 8);
+                Operand v = bed.input(() -> 1, n, 2, 8);
+                Forward biased = new Forward(shape, f.q(), k, v, f.z(), f.lse());
+                bed.both(biased::on);
+                Operand dz = bed.input(1, n, 2, 8);
+                Cotangents out = Cotangents.of(bed, shape, 1);
+                bed.both(s -> biased.vjp(s, dz, AttentionRule.EXACT, out));
+                bed.check("dq", out.dq(), bed.tolerance(8, 8 * bias));
+                bed.check("dk", out.dk(), bed.tolerance(8, 8.0 * n));
+            }
+        }
+    }
+
     private void attentionVjp(TestBed bed, Shape shape, AttentionRule rule, int cotangents) {
         try (bed) {
             int n = shape.rows();

@@ -206,10 +206,11 @@ final class Attention {
     // ---- pattern
 
     /** Turns scores into the pattern, {@code exp(s - lse)}. */
-    private void toPattern(MemorySegment scores, long stride, int head, int start, int from, int to) {
+    private void toPattern(Scratch scratch, MemorySegment scores, long stride, int head, int start, int from, int to) {
+        MemorySegment lanes = scratch.floats(Slot.ROW, Lanes.N);
         for (int t = from; t < to; t++) {
             float log = Lanes.get(lse.segment(), 4 * ((start + t) * lse.stride(0) + head));
-            Softmax.expMinus(scores, 4 * stride * (t - from), (int) stride, log);
+            Softmax.expMinus(scores, 4 * stride * (t - from), (int) stride, log, lanes);
         }
     }
 
@@ -223,7 +224,7 @@ final class Attention {
         int keys = to - firstKey;
         long stride = stride(keys);
         MemorySegment scores = scores(scratch, head, start, from, to);
-        toPattern(scores, stride, head, start, from, to);
+        toPattern(scratch, scores, stride, head, start, from, to);
         for (int t = from; t < to; t++) {
             long at = 4 * (head * pattern.stride(0) + t * pattern.stride(1));
             Copies.zeroRow(pattern.segment(), at, firstKey);
@@ -281,7 +282,7 @@ final class Attention {
         MemorySegment scores = scores(scratch, head, start, from, to);
         MemorySegment factors = scratch.floats(Slot.FACTORS, QUERIES * stride);
         Softmax.capSlopes(scores, factors, (to - from) * (int) stride, (float) spec.scale(), (float) spec.softCap());
-        toPattern(scores, stride, head, start, from, to);
+        toPattern(scratch, scores, stride, head, start, from, to);
         for (int c = first; c < last; c++) {
             long row = (long) c * segments.rows() + start;
             Matrix weights = scratch.a.set(scores, 0, 1, stride);

@@ -184,7 +184,7 @@ final class ShortAttention {
         }
     }
 
-    /** Scores to {@code exp(s - lse)}. */
+    /** Scores to {@code exp(s - lse)}, divided by their sum as in {@link Softmax#expMinus}. */
     private void toPattern(MemorySegment scores, int start, int length) {
         for (int head = 0; head < heads(); head++) {
             for (int t = 0; t < length; t++) {
@@ -194,6 +194,10 @@ final class ShortAttention {
             }
         }
         VectorMath.exp(scores, 0, scores, 0, BYTES * heads() * length);
+        for (int r = 0; r < heads() * length; r++) {
+            long at = (long) BYTES * r;
+            Lanes.store(Lanes.load(scores, at).mul(1 / Lanes.sum(scores, at)), scores, at);
+        }
     }
 
     /** {@code ds = scale * A * (dA - sum A dA)} with {@code dA[t, j] = dz[t] . v[j]}. */

@@ -25,7 +25,18 @@ final class Softmax {
             highest = highest.max(load(row, at + 4L * i));
         }
         float top = highest.reduceLanes(VectorOperators.MAX);
-        expMinus(row, at, n, top);
+        return top + Math.log(expMinus(row, at, n, top, lanes));
+    }
+
+    /**
+     * {@code row = exp(row - shift)}, divided by its sum, which is returned: where the shift is a rounded log of the sum, the row would
+     * not add up to 1, and in a VJP large cotangents would not cancel.
+     */
+    static float expMinus(MemorySegment row, long at, int n, float shift, MemorySegment lanes) {
+        for (int i = 0; i < n; i += Lanes.N) {
+            store(load(row, at + 4L * i).sub(shift), row, at + 4L * i);
+        }
+        VectorMath.exp(row, at, row, at, 4 * n);
         FloatVector total = FloatVector.zero(Lanes.F);
         for (int i = 0; i < n; i += Lanes.N) {
             total = total.add(load(row, at + 4L * i));
@@ -33,15 +44,7 @@ final class Softmax {
         store(total, lanes, 0);
         float sum = Lanes.sum(lanes, 0);
         Copies.scaleRow(1 / sum, row, at, row, at, n);
-        return top + Math.log(sum);
-    }
-
-    /** {@code row = exp(row - shift)}. */
-    static void expMinus(MemorySegment row, long at, int n, float shift) {
-        for (int i = 0; i < n; i += Lanes.N) {
-            store(load(row, at + 4L * i).sub(shift), row, at + 4L * i);
-        }
-        VectorMath.exp(row, at, row, at, 4 * n);
+        return sum;
     }
 
     /** {@code factors = scale * (1 - (s / cap)^2)}, the slope of the capped score; scale alone where s is masked. */
