@@ -31,6 +31,9 @@ final class ConfigCheck {
 
     /** @throws obsprop.tensor.io.FormatException naming the first key that may matter and was not understood */
     static void requireUnderstood(Config config) {
+        if (!config.booleanOr("is_causal", true)) {
+            throw config.refuse("is_causal", "is false: attention to later tokens is not understood");
+        }
         for (String key : config.unread()) {
             if (NUMERIC.matcher(key).matches() && !HARMLESS.matcher(key).matches() && !isNeutral(config, key)) {
                 throw config.refuse(key, "is not understood for model_type \"" + config.stringOr("model_type", "")

@@ -14,6 +14,8 @@ import obsprop.tensor.Tensor;
 
 /** Gemma: RMS gains stored minus 1, the embedding scaled by sqrt(d), GeGLU. */
 final class Gemma implements Family {
+    private static final LlamaParts.Defaults DEFAULTS = new LlamaParts.Defaults(256_000, 3072, 24_576, 28, 16, 16, 256, 8192, 1e-6);
+
     @Override
     public Set<String> modelTypes() {
         return Set.of("gemma");
@@ -22,7 +24,7 @@ final class Gemma implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        LlamaParts llama = LlamaParts.of(parts, "gemma", 256, 1);
+        LlamaParts llama = LlamaParts.of(parts, "gemma", DEFAULTS, 1);
         var bias = Parts.Bias.of(config.booleanOr("attention_bias", false));
         Activation f = activation(parts);
         Rotary rotary = Rotaries.halfSplit(config, llama.sizes().dHead(), 10000);
@@ -37,12 +39,14 @@ final class Gemma implements Family {
 
     /** The first release says "gelu" in hidden_act and means the tanh form, as its models were trained. */
     private static Activation activation(Parts parts) {
-        if (parts.config().isPresent("hidden_activation")) {
-            parts.config().value("hidden_act");
-            return parts.activation("hidden_activation", "gelu_pytorch_tanh");
+        Activation named = parts.activation("hidden_act", "gelu_pytorch_tanh");
+        Activation f = named == Activation.GELU_ERF ? Activation.GELU_TANH : named;
+        Config config = parts.config();
+        if (config.isPresent("hidden_activation") && parts.activation("hidden_activation", "") != f) {
+            throw config.refuse("hidden_activation", "contradicts hidden_act, and which of the two the reference implementation"
+                    + " follows has changed over time: leave one out");
         }
-        Activation f = parts.activation("hidden_act", "gelu_pytorch_tanh");
-        return f == Activation.GELU_ERF ? Activation.GELU_TANH : f;
+        return f;
     }
 
     /** sqrt(d), rounded to the type of the embedding as the reference implementation does. */

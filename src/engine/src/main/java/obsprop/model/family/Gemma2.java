@@ -1,5 +1,6 @@
 package obsprop.model.family;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import obsprop.kernel.Activation;
@@ -12,6 +13,8 @@ import obsprop.model.layer.SequentialBlock;
 
 /** Gemma 2: norms before and after both sublayers, soft caps, every other layer sliding. */
 final class Gemma2 implements Family {
+    private static final LlamaParts.Defaults DEFAULTS = new LlamaParts.Defaults(256_000, 2304, 9216, 26, 8, 4, 256, 8192, 1e-6);
+
     @Override
     public Set<String> modelTypes() {
         return Set.of("gemma2");
@@ -20,14 +23,14 @@ final class Gemma2 implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        LlamaParts llama = LlamaParts.of(parts, "gemma2", 256, 1);
+        LlamaParts llama = LlamaParts.of(parts, "gemma2", DEFAULTS, 1);
         var bias = Parts.Bias.of(config.booleanOr("attention_bias", false));
-        config.value("hidden_act");
+        List.of("hidden_act", "sliding_window_size").forEach(config::value); // in published files, but the reference does not read them
         Activation f = parts.activation("hidden_activation", "gelu_pytorch_tanh");
         Rotary rotary = Rotaries.halfSplit(config, llama.sizes().dHead(), 10000);
         SlidingWindows windows = SlidingWindows.of(
-                config, llama.sizes().nLayers(), l -> l % 2 == 0, config.intOr("sliding_window", 4096));
-        double scale = 1 / Math.sqrt(config.doubleOr("query_pre_attn_scalar", 256));
+                config, llama.sizes().nLayers(), l -> l % 2 == 0, config.sizeOr("sliding_window", 4096));
+        double scale = 1 / Math.sqrt(config.positiveOr("query_pre_attn_scalar", 256));
         double scoreCap = cap(config, "attn_logit_softcapping", 50);
         return llama.transformer(l -> {
             var spec = new AttentionSpec(scale, windows.window(l), scoreCap);
@@ -41,6 +44,6 @@ final class Gemma2 implements Family {
 
     /** A soft cap; null switches it off. */
     static double cap(Config config, String key, double otherwise) {
-        return config.isNull(key) ? AttentionSpec.NO_CAP : config.doubleOr(key, otherwise);
+        return config.isNull(key) ? AttentionSpec.NO_CAP : config.positiveOr(key, otherwise);
     }
 }

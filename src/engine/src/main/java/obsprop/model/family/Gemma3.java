@@ -1,5 +1,6 @@
 package obsprop.model.family;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import obsprop.kernel.Activation;
@@ -13,6 +14,8 @@ import obsprop.model.layer.SequentialBlock;
 
 /** Gemma 3 (text): as Gemma 2 with norms on queries and keys, and two rotary bases, local and global. */
 final class Gemma3 implements Family {
+    private static final LlamaParts.Defaults DEFAULTS = new LlamaParts.Defaults(262_208, 2304, 9216, 26, 8, 4, 256, 131_072, 1e-6);
+
     @Override
     public Set<String> modelTypes() {
         return Set.of("gemma3_text");
@@ -21,45 +24,47 @@ final class Gemma3 implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        LlamaParts llama = LlamaParts.of(parts, "gemma3_text", 256, 1);
+        LlamaParts llama = LlamaParts.of(parts, "gemma3_text", DEFAULTS, 1);
         int width = llama.sizes().dHead();
         var bias = Parts.Bias.of(config.booleanOr("attention_bias", false));
-        config.value("hidden_act");
+        // In published files, but the reference does not read them.
+        List.of("hidden_act", "attn_logit_softcapping").forEach(config::value);
         Activation f = parts.activation("hidden_activation", "gelu_pytorch_tanh");
-        int pattern = config.intOr("sliding_window_pattern", config.intOr("_sliding_window_pattern", 6));
+        int pattern = config.sizeOr("sliding_window_pattern", config.sizeOr("_sliding_window_pattern", 6));
         SlidingWindows windows = SlidingWindows.of(config, llama.sizes().nLayers(),
-                l -> (l + 1) % pattern != 0, config.intOr("sliding_window", 4096));
+                l -> (l + 1) % pattern != 0, config.sizeOr("sliding_window", 4096));
         Rotary local = rotary(config, "sliding_attention", "rope_local_base_freq", 10_000, width);
         Rotary global = rotary(config, "full_attention", "rope_theta", 1_000_000, width);
-        double scale = 1 / Math.sqrt(config.doubleOr("query_pre_attn_scalar", 256));
-        double scoreCap = cap(config, "attn_logit_softcapping");
+        double scale = 1 / Math.sqrt(config.positiveOr("query_pre_attn_scalar", 256));
         return llama.transformer(l -> {
             var headNorms = new QueryKeyNorm(
                     llama.headNorm(l, "self_attn.q_norm", width), llama.headNorm(l, "self_attn.k_norm", width),
                     QueryKeyNorm.Reach.HEAD);
             var attention = new Attention(llama.projection(l, bias), Optional.of(headNorms),
                     Optional.of(windows.slides(l) ? local : global),
-                    new AttentionSpec(scale, windows.window(l), scoreCap), llama.output(l, bias));
+                    new AttentionSpec(scale, windows.window(l), AttentionSpec.NO_CAP), llama.output(l, bias));
             return new SequentialBlock(l, attention, llama.mlp(l, f, Parts.Bias.ABSENT),
                     llama.norm(l, "input_layernorm"), llama.norm(l, "post_attention_layernorm"),
                     llama.norm(l, "pre_feedforward_layernorm"), llama.norm(l, "post_feedforward_layernorm"));
-        }, Gemma.embeddingScale(llama), cap(config, "final_logit_softcapping"), true);
-    }
-
-    private static double cap(Config config, String key) {
-        return config.isPresent(key) ? config.requireDouble(key) : AttentionSpec.NO_CAP;
+        }, Gemma.embeddingScale(llama), config.positiveOr("final_logit_softcapping", AttentionSpec.NO_CAP), true);
     }
 
     /** The settings of one kind of layer; the older form scales the global rotation only. */
     private static Rotary rotary(Config config, String kind, String olderKey, double theta, int width) {
         Rotaries.requireOneForm(config);
-        double olderTheta = config.doubleOr(olderKey, theta);
+        double olderTheta = config.positiveOr(olderKey, theta);
         Optional<Config> present = config.object("rope_parameters").flatMap(p -> p.object(kind));
         if (present.isPresent()) {
-            return Rotaries.scaled(present.get(), present.get().doubleOr("rope_theta", olderTheta), width);
+            return Rotaries.scaled(present.get(), present.get().positiveOr("rope_theta", olderTheta), width);
         }
-        Optional<Config> scaling = config.object("rope_scaling");
-        boolean scaled = scaling.isPresent() && kind.equals("full_attention");
-        return Rotaries.scaled(scaled ? scaling.get() : config, olderTheta, width);
+        Optional<Config> scaling = config.object("rope_scaling").filter(_ -> kind.equals("full_attention"));
+        if (scaling.isEmpty()) {
+            return Rotaries.scaled(config, olderTheta, width);
+        }
+        if (!scaling.get().isPresent("rope_type")) {
+            throw config.refuse("rope_scaling", "has no rope_type, without which the reference implementation does not scale:"
+                    + " add it, or leave rope_scaling out");
+        }
+        return Rotaries.scaled(scaling.get(), scaling.get().positiveOr("rope_theta", olderTheta), width);
     }
 }

@@ -26,23 +26,23 @@ final class Gpt2 implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        int d = config.requireInt("n_embd");
-        int heads = config.requireInt("n_head");
-        int mlp = config.intOr("n_inner", 4 * d);
-        int layers = config.requireInt("n_layer");
-        double epsilon = config.doubleOr("layer_norm_epsilon", 1e-5);
+        int d = config.requireSize("n_embd");
+        int heads = config.requireSize("n_head");
+        int mlp = config.sizeOr("n_inner", 4 * d);
+        int layers = config.requireSize("n_layer");
+        double epsilon = config.epsilonOr("layer_norm_epsilon", 1e-5);
         if (config.booleanOr("add_cross_attention", false)) {
             throw config.refuse("add_cross_attention", "is true: encoder-decoder models are not understood");
         }
         var sizes = new ModelConfig("gpt2", layers, heads, heads, d, Sizes.headWidth(config, d, heads), mlp,
-                config.requireInt("vocab_size"), config.requireInt("n_positions"));
+                config.requireSize("vocab_size"), config.requireSize("n_positions"));
         String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
         Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
         Tensor positions = parts.tensor(prefix + "wpe.weight", sizes.maxPositions(), d);
         Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
         return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.of(positions)),
                 l -> block(parts, sizes, prefix + "h." + l, l, epsilon), last,
-                parts.head("lm_head", tokens, true, Parts.Bias.ABSENT));
+                parts.head("lm_head", prefix + "wte.weight", tokens, true, Parts.Bias.ABSENT));
     }
 
     private static Block block(Parts parts, ModelConfig sizes, String name, int layer, double epsilon) {

@@ -1,5 +1,6 @@
 package obsprop.model.family;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import obsprop.kernel.RotaryStyle;
@@ -17,6 +18,9 @@ import obsprop.tensor.Tensor;
 
 /** GPT-J: parallel blocks with one norm for both, interleaved rotary, a head with a bias. */
 final class GptJ implements Family {
+    /** What published config.json files hold, but the reference implementation does not read. */
+    private static final List<String> WITHOUT_EFFECT = List.of("rotary", "scale_attn_weights");
+
     @Override
     public Set<String> modelTypes() {
         return Set.of("gptj");
@@ -25,21 +29,26 @@ final class GptJ implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        int d = config.requireInt("n_embd");
-        int heads = config.requireInt("n_head");
-        int layers = config.requireInt("n_layer");
-        int mlp = config.intOr("n_inner", 4 * d);
-        double epsilon = config.doubleOr("layer_norm_epsilon", 1e-5);
+        int d = config.requireSize("n_embd");
+        int heads = config.requireSize("n_head");
+        int layers = config.requireSize("n_layer");
+        int mlp = config.sizeOr("n_inner", 4 * d);
+        double epsilon = config.epsilonOr("layer_norm_epsilon", 1e-5);
         var sizes = new ModelConfig("gptj", layers, heads, heads, d, Sizes.headWidth(config, d, heads), mlp,
-                config.requireInt("vocab_size"), config.requireInt("n_positions"));
-        var rotary = new Rotary(RotaryStyle.INTERLEAVED,
-                Rotary.frequencies(10000, config.requireInt("rotary_dim")), 1);
+                config.requireSize("vocab_size"), config.requireSize("n_positions"));
+        WITHOUT_EFFECT.forEach(config::value);
+        int turning = config.isNull("rotary_dim") ? 0 : config.sizeOr("rotary_dim", 64);
+        if (turning == 0 || turning % 2 != 0 || turning > sizes.dHead()) {
+            throw config.refuse("rotary_dim", "is " + turning + ", expected an even number up to the width of a head, "
+                    + sizes.dHead());
+        }
+        var rotary = new Rotary(RotaryStyle.INTERLEAVED, Rotary.frequencies(10000, turning), 1);
         String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
         Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
         Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
         return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.empty()),
                 l -> block(parts, sizes, prefix + "h." + l, l, rotary, epsilon), last,
-                parts.head("lm_head", tokens, false, Parts.Bias.PRESENT));
+                parts.head("lm_head", prefix + "wte.weight", tokens, false, Parts.Bias.PRESENT));
     }
 
     private static Block block(

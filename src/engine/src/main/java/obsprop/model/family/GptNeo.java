@@ -27,13 +27,13 @@ final class GptNeo implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        int d = config.requireInt("hidden_size");
-        int heads = config.requireInt("num_heads");
-        int layers = config.requireInt("num_layers");
-        int mlp = config.intOr("intermediate_size", 4 * d);
-        double epsilon = config.doubleOr("layer_norm_epsilon", 1e-5);
+        int d = config.requireSize("hidden_size");
+        int heads = config.requireSize("num_heads");
+        int layers = config.requireSize("num_layers");
+        int mlp = config.sizeOr("intermediate_size", 4 * d);
+        double epsilon = config.epsilonOr("layer_norm_epsilon", 1e-5);
         var sizes = new ModelConfig("gpt_neo", layers, heads, heads, d, Sizes.headWidth(config, d, heads), mlp,
-                config.requireInt("vocab_size"), config.requireInt("max_position_embeddings"));
+                config.requireSize("vocab_size"), config.requireSize("max_position_embeddings"));
         List<String> kinds = attentionKinds(config, layers);
         String prefix = parts.checkpoint().detectPrefix("wte.weight", "transformer.", "");
         Tensor tokens = parts.tensor(prefix + "wte.weight", sizes.dVocab(), d);
@@ -41,7 +41,7 @@ final class GptNeo implements Family {
         Norm last = parts.layerNorm(prefix + "ln_f", d, epsilon);
         return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.of(positions)),
                 l -> block(parts, sizes, prefix + "h." + l, l, kinds.get(l), epsilon), last,
-                parts.head("lm_head", tokens, true, Parts.Bias.ABSENT));
+                parts.head("lm_head", prefix + "wte.weight", tokens, true, Parts.Bias.ABSENT));
     }
 
     private static Block block(
@@ -49,7 +49,7 @@ final class GptNeo implements Family {
         int d = sizes.dModel();
         int window = switch (kind) {
             case "global" -> AttentionSpec.NO_WINDOW;
-            case "local" -> parts.config().intOr("window_size", 256);
+            case "local" -> parts.config().sizeOr("window_size", 256);
             default -> throw parts.config().refuse("attention_layers",
                     "has \"" + kind + "\" at layer " + layer + ", expected \"global\" or \"local\"");
         };

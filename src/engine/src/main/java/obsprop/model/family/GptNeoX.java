@@ -27,27 +27,40 @@ final class GptNeoX implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        int d = config.requireInt("hidden_size");
-        int heads = config.requireInt("num_attention_heads");
-        int layers = config.requireInt("num_hidden_layers");
-        double epsilon = config.doubleOr("layer_norm_eps", 1e-5);
+        int d = config.requireSize("hidden_size");
+        int heads = config.requireSize("num_attention_heads");
+        int layers = config.requireSize("num_hidden_layers");
+        double epsilon = config.epsilonOr("layer_norm_eps", 1e-5);
         int width = Sizes.headWidth(config, d, heads);
-        var sizes = new ModelConfig("gpt_neox", layers, heads, heads, d, width, config.requireInt("intermediate_size"),
-                config.requireInt("vocab_size"), config.requireInt("max_position_embeddings"));
+        var sizes = new ModelConfig("gpt_neox", layers, heads, heads, d, width, config.requireSize("intermediate_size"),
+                config.requireSize("vocab_size"), config.requireSize("max_position_embeddings"));
         Rotary rotary = rotary(config, width);
         String prefix = parts.checkpoint().detectPrefix("embed_in.weight", "gpt_neox.", "");
         Tensor tokens = parts.tensor(prefix + "embed_in.weight", sizes.dVocab(), d);
         Norm last = parts.layerNorm(prefix + "final_layer_norm", d, epsilon);
         return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.empty()),
                 l -> block(parts, sizes, prefix + "layers." + l, l, rotary, epsilon), last,
-                parts.head("embed_out", tokens, false, Parts.Bias.ABSENT));
+                parts.head("embed_out", prefix + "embed_in.weight", tokens, false, Parts.Bias.ABSENT));
     }
 
     private static Rotary rotary(Config config, int width) {
         Config parameters = Rotaries.parameters(config);
-        double fraction = parameters.doubleOr("partial_rotary_factor", config.doubleOr("rotary_pct", 0.25));
-        double theta = config.doubleOr("rotary_emb_base", 10000);
-        return Rotaries.halfSplit(config, (int) (width * fraction), theta);
+        double fraction = named(config, "rotary_pct", 0.25, "partial_rotary_factor");
+        double theta = named(config, "rotary_emb_base", 10000, "rope_theta");
+        if (parameters != config) {
+            fraction = parameters.doubleOr("partial_rotary_factor", fraction);
+            theta = parameters.positiveOr("rope_theta", theta);
+        }
+        return Rotaries.scaled(parameters, theta, Rotaries.turning(config, width, fraction));
+    }
+
+    /** The value at this family's own key; some versions save it under the usual key too, which is not followed. */
+    private static double named(Config config, String key, double otherwise, String usual) {
+        double value = config.positiveOr(key, otherwise);
+        if (config.doubleOr(usual, value) != value) {
+            throw config.refuse(usual, "is not " + key + ", " + value + ", which the reference implementation follows");
+        }
+        return value;
     }
 
     private static Block block(

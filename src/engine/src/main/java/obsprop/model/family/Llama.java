@@ -13,6 +13,8 @@ import obsprop.model.layer.SequentialBlock;
 
 /** Llama 1 to 3: RMS norms, grouped queries, SwiGLU; biases and rotary scaling by config. */
 final class Llama implements Family {
+    private static final LlamaParts.Defaults DEFAULTS = new LlamaParts.Defaults(32_000, 4096, 11_008, 32, 32, 0, 0, 2048, 1e-6);
+
     @Override
     public Set<String> modelTypes() {
         return Set.of("llama");
@@ -21,7 +23,7 @@ final class Llama implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        LlamaParts llama = LlamaParts.of(parts, "llama", 0, 0);
+        LlamaParts llama = LlamaParts.of(parts, "llama", DEFAULTS, 0);
         var attentionBias = Parts.Bias.of(config.booleanOr("attention_bias", false));
         var mlpBias = Parts.Bias.of(config.booleanOr("mlp_bias", false));
         Activation f = parts.activation("hidden_act", "silu");

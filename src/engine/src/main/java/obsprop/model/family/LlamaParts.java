@@ -26,22 +26,32 @@ import obsprop.tensor.Tensor;
  */
 record LlamaParts(Parts parts, ModelConfig sizes, String prefix, double epsilon, double gainOffset) {
 
-    /** @param headWidth head_dim where the config does not say; 0 for d / heads */
-    static LlamaParts of(Parts parts, String family, int headWidth, double gainOffset) {
+    /**
+     * What the reference implementation takes where a config does not say: the text part of a multimodal model leaves out what is
+     * as usual.
+     *
+     * @param kvHeads 0 for as many as heads
+     * @param dHead 0 for d / heads
+     */
+    record Defaults(int vocabulary, int d, int dMlp, int layers, int heads, int kvHeads, int dHead, int positions, double epsilon) {}
+
+    static LlamaParts of(Parts parts, String family, Defaults defaults, double gainOffset) {
         Config config = parts.config();
-        int d = config.requireInt("hidden_size");
-        int heads = config.requireInt("num_attention_heads");
-        int width = config.intOr("head_dim", headWidth > 0 ? headWidth : Sizes.headWidth(config, d, heads));
-        int kvHeads = config.intOr("num_key_value_heads", heads);
+        int d = config.sizeOr("hidden_size", defaults.d);
+        int heads = config.sizeOr("num_attention_heads", defaults.heads);
+        boolean free = config.isPresent("head_dim") || defaults.dHead > 0;
+        int width = free ? config.sizeOr("head_dim", defaults.dHead) : Sizes.headWidth(config, d, heads);
+        boolean all = defaults.kvHeads == 0 || config.isNull("num_key_value_heads");
+        int kvHeads = config.sizeOr("num_key_value_heads", all ? heads : defaults.kvHeads);
         if (kvHeads < 1 || heads % kvHeads != 0) {
             throw config.refuse("num_key_value_heads", "is " + kvHeads + ", which does not divide the " + heads + " heads");
         }
-        var sizes = new ModelConfig(family, config.requireInt("num_hidden_layers"), heads, kvHeads, d, width,
-                config.requireInt("intermediate_size"), config.requireInt("vocab_size"),
-                config.requireInt("max_position_embeddings"));
+        var sizes = new ModelConfig(family, config.sizeOr("num_hidden_layers", defaults.layers), heads, kvHeads, d, width,
+                config.sizeOr("intermediate_size", defaults.dMlp), config.sizeOr("vocab_size", defaults.vocabulary),
+                config.sizeOr("max_position_embeddings", defaults.positions));
         String prefix = parts.checkpoint().detectPrefix(
                 "embed_tokens.weight", "model.", "", "language_model.model.", "model.language_model.");
-        return new LlamaParts(parts, sizes, prefix, config.doubleOr("rms_norm_eps", 1e-6), gainOffset);
+        return new LlamaParts(parts, sizes, prefix, config.epsilonOr("rms_norm_eps", defaults.epsilon), gainOffset);
     }
 
     /** The name of a part of block {@code layer}. */
@@ -101,7 +111,7 @@ record LlamaParts(Parts parts, ModelConfig sizes, String prefix, double epsilon,
         Norm last = parts.rmsNorm(prefix + "norm", sizes.dModel(), epsilon, gainOffset);
         String head = prefix.startsWith("language_model.") ? "language_model.lm_head" : "lm_head";
         var unembedding = new Unembedding(
-                Optional.empty(), parts.head(head, tokens, tiedByDefault, Parts.Bias.ABSENT), finalCap);
+                Optional.empty(), parts.head(head, prefix + "embed_tokens.weight", tokens, tiedByDefault, Parts.Bias.ABSENT), finalCap);
         return new Transformer(sizes, parts.kernels(), parts.arena(),
                 new Embedding(tokens, embeddingScale, Optional.empty(), Optional.empty()), blocks, last, unembedding);
     }

@@ -59,7 +59,6 @@ public final class ModelLoader {
         Transformer model = family.build(new Parts(text, checkpoint, kernels, arena, weights));
         ConfigCheck.requireUnderstood(text);
         Predicate<String> ignorable = BUFFERS.asMatchPredicate()
-                .or(name -> text.booleanOr("tie_word_embeddings", true) && name.endsWith("lm_head.weight"))
                 .or(name -> text != config && OTHER_MODALITIES.matcher(name).matches());
         checkpoint.requireAllUsed(ignorable);
         return model;

@@ -14,6 +14,8 @@ import obsprop.model.layer.SequentialBlock;
 
 /** OLMo 2: norms after the sublayers only, and on the whole query and key projections. */
 final class Olmo2 implements Family {
+    private static final LlamaParts.Defaults DEFAULTS = new LlamaParts.Defaults(50_304, 4096, 11_008, 32, 32, 0, 0, 2048, 1e-5);
+
     @Override
     public Set<String> modelTypes() {
         return Set.of("olmo2");
@@ -22,7 +24,7 @@ final class Olmo2 implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        LlamaParts llama = LlamaParts.of(parts, "olmo2", 0, 0);
+        LlamaParts llama = LlamaParts.of(parts, "olmo2", DEFAULTS, 0);
         var bias = Parts.Bias.of(config.booleanOr("attention_bias", false));
         int width = llama.sizes().dHead();
         Activation f = parts.activation("hidden_act", "silu");

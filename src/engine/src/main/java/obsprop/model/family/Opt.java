@@ -37,15 +37,15 @@ final class Opt implements Family {
         if (!config.booleanOr("layer_norm_elementwise_affine", true)) {
             throw config.refuse("layer_norm_elementwise_affine", "is false: norms without gain are not understood");
         }
-        int d = config.requireInt("hidden_size");
-        int heads = config.requireInt("num_attention_heads");
-        int layers = config.requireInt("num_hidden_layers");
+        int d = config.requireSize("hidden_size");
+        int heads = config.requireSize("num_attention_heads");
+        int layers = config.requireSize("num_hidden_layers");
         boolean normBefore = config.booleanOr("do_layer_norm_before", true);
         boolean normLast = !config.booleanOr("_remove_final_layer_norm", false) && normBefore;
-        int e = config.intOr("word_embed_proj_dim", d);
+        int e = config.sizeOr("word_embed_proj_dim", d);
         var sizes = new ModelConfig("opt", layers, heads, heads, d, Sizes.headWidth(config, d, heads),
-                config.requireInt("ffn_dim"), config.requireInt("vocab_size"),
-                config.requireInt("max_position_embeddings"));
+                config.requireSize("ffn_dim"), config.requireSize("vocab_size"),
+                config.requireSize("max_position_embeddings"));
         String prefix =
                 parts.checkpoint().detectPrefix("embed_tokens.weight", "model.decoder.", "decoder.", "");
         Tensor tokens = parts.tensor(prefix + "embed_tokens.weight", sizes.dVocab(), e);
@@ -58,7 +58,7 @@ final class Opt implements Family {
                 .toList();
         Norm last = normLast ? parts.layerNorm(prefix + "final_layer_norm", d, EPSILON) : Norm.IDENTITY;
         var unembedding =
-                new Unembedding(out, parts.head("lm_head", tokens, true, Parts.Bias.ABSENT), AttentionSpec.NO_CAP);
+                new Unembedding(out, parts.head("lm_head", prefix + "embed_tokens.weight", tokens, true, Parts.Bias.ABSENT), AttentionSpec.NO_CAP);
         return new Transformer(sizes, parts.kernels(), parts.arena(),
                 new Embedding(tokens, 1, in, Optional.of(positions)), blocks, last, unembedding);
     }

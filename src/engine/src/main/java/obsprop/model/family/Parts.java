@@ -1,6 +1,7 @@
 package obsprop.model.family;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -26,6 +27,8 @@ import obsprop.tensor.Tensor;
 
 /** What families build from: the configuration, the checkpoint, and the layers made of its tensors. */
 record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena, Weights weights) {
+    private static final int COMPARED_ROWS = 500;
+
     /** What may happen to the weights. */
     enum Weights {
         /** Nothing: what is derived from them stays right. */
@@ -98,16 +101,40 @@ record Parts(Config config, Checkpoint checkpoint, Kernels kernels, Arena arena,
     /**
      * The head {@code name.weight} [vocabulary, width], or the embedding where config ties them.
      *
+     * @param embeddingName of the embedding's tensor
      * @param tiedByDefault what a config that does not say means
      */
-    Linear head(String name, Tensor embedding, boolean tiedByDefault, Bias bias) {
+    Linear head(String name, String embeddingName, Tensor embedding, boolean tiedByDefault, Bias bias) {
         if (config.booleanOr("tie_word_embeddings", tiedByDefault)) {
+            requireSame(name + ".weight", embeddingName, embedding.shape());
             if (bias == Bias.PRESENT) {
                 return new Linear(embedding, Linear.Layout.OUT_IN, bias(name, embedding.size(0), bias));
             }
             return new Linear(embedding, Linear.Layout.OUT_IN, Optional.empty());
         }
         return linear(name, embedding.size(1), embedding.size(0), bias);
+    }
+
+    /**
+     * A head that is stored though it is tied has to be the embedding: if not, it was trained by itself. Some rows tell, a page
+     * apart or more.
+     */
+    private void requireSame(String head, String embedding, int... shape) {
+        if (!checkpoint.has(head)) {
+            return;
+        }
+        Tensor a = checkpoint.take(head, shape);
+        Tensor b = checkpoint.take(embedding, shape);
+        boolean same = a.dtype() == b.dtype();
+        long bytes = (long) shape[1] * a.dtype().bytes();
+        for (int row = 0; same && row < shape[0]; row += Math.max(1, shape[0] / COMPARED_ROWS)) {
+            long at = row * bytes;
+            same = MemorySegment.mismatch(a.segment(), at, at + bytes, b.segment(), at, at + bytes) < 0;
+        }
+        if (!same) {
+            throw config.refuse("tie_word_embeddings", "ties the head to the embedding, but the weights hold a \"" + head
+                    + "\" of its own: set it to false, or remove that tensor");
+        }
     }
 
     /**

@@ -24,24 +24,27 @@ final class Phi implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        int d = config.requireInt("hidden_size");
-        int heads = config.requireInt("num_attention_heads");
-        int layers = config.requireInt("num_hidden_layers");
-        double epsilon = config.doubleOr("layer_norm_eps", 1e-5);
+        int d = config.requireSize("hidden_size");
+        int heads = config.requireSize("num_attention_heads");
+        int layers = config.requireSize("num_hidden_layers");
+        double epsilon = config.epsilonOr("layer_norm_eps", 1e-5);
         int width = Sizes.headWidth(config, d, heads);
-        var sizes = new ModelConfig("phi", layers, heads, config.intOr("num_key_value_heads", heads), d, width,
-                config.requireInt("intermediate_size"), config.requireInt("vocab_size"),
-                config.requireInt("max_position_embeddings"));
+        var sizes = new ModelConfig("phi", layers, heads, config.sizeOr("num_key_value_heads", heads), d, width,
+                config.requireSize("intermediate_size"), config.requireSize("vocab_size"),
+                config.requireSize("max_position_embeddings"));
         Config parameters = Rotaries.parameters(config);
         double fraction =
                 parameters.doubleOr("partial_rotary_factor", config.doubleOr("partial_rotary_factor", 0.5));
-        Rotary rotary = Rotaries.halfSplit(config, (int) (width * fraction), 10000);
+        if (Rotaries.turning(config, width, fraction) % 2 != 0) {
+            throw config.refuse("partial_rotary_factor", "makes an odd number of coordinates turn, of heads " + width + " wide");
+        }
+        Rotary rotary = Rotaries.halfSplit(config, width, fraction, 10000);
         String prefix = parts.checkpoint().detectPrefix("embed_tokens.weight", "model.", "");
         Tensor tokens = parts.tensor(prefix + "embed_tokens.weight", sizes.dVocab(), d);
         Norm last = parts.layerNorm(prefix + "final_layernorm", d, epsilon);
         return parts.transformer(sizes, new Embedding(tokens, 1, Optional.empty(), Optional.empty()),
                 l -> block(parts, sizes, prefix + "layers." + l, l, rotary, epsilon), last,
-                parts.head("lm_head", tokens, false, Parts.Bias.PRESENT));
+                parts.head("lm_head", prefix + "embed_tokens.weight", tokens, false, Parts.Bias.PRESENT));
     }
 
     private static Block block(

@@ -14,6 +14,11 @@ import obsprop.model.layer.SequentialBlock;
 
 /** Qwen 2 (biases on q, k, v) and Qwen 3 (norms on each head's query and key instead). */
 final class Qwen implements Family {
+    private static final LlamaParts.Defaults SECOND =
+            new LlamaParts.Defaults(151_936, 4096, 22_016, 32, 32, 32, 0, 32_768, 1e-6);
+    private static final LlamaParts.Defaults THIRD =
+            new LlamaParts.Defaults(151_936, 4096, 22_016, 32, 32, 32, 128, 32_768, 1e-6);
+
     @Override
     public Set<String> modelTypes() {
         return Set.of("qwen2", "qwen3");
@@ -23,7 +28,7 @@ final class Qwen implements Family {
     public Transformer build(Parts parts) {
         Config config = parts.config();
         boolean third = config.requireString("model_type").equals("qwen3");
-        LlamaParts llama = LlamaParts.of(parts, third ? "qwen3" : "qwen2", third ? 128 : 0, 0);
+        LlamaParts llama = LlamaParts.of(parts, third ? "qwen3" : "qwen2", third ? THIRD : SECOND, 0);
         int width = llama.sizes().dHead();
         var bias = Parts.Bias.of(!third || config.booleanOr("attention_bias", false));
         var outputBias = third ? bias : Parts.Bias.ABSENT;
@@ -49,7 +54,7 @@ final class Qwen implements Family {
     private static SlidingWindows windows(Config config, int layers) {
         boolean used = config.booleanOr("use_sliding_window", false) && !config.isNull("sliding_window");
         int first = config.intOr("max_window_layers", 28);
-        int window = used ? config.intOr("sliding_window", 4096) : AttentionSpec.NO_WINDOW;
+        int window = used ? config.sizeOr("sliding_window", 4096) : AttentionSpec.NO_WINDOW;
         return SlidingWindows.of(config, layers, l -> used && l >= first, window);
     }
 }

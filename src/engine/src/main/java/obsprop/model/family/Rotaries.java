@@ -13,15 +13,30 @@ final class Rotaries {
     private Rotaries() {}
 
     /**
-     * The rotary embedding of a model that has one for all layers.
+     * The rotary embedding of a model that has one for all layers, of whole heads.
      *
-     * @param dims coordinates of a head that turn
+     * @param width of a head
      * @param theta the base where the config does not say
      */
-    static Rotary halfSplit(Config config, int dims, double theta) {
+    static Rotary halfSplit(Config config, int width, double theta) {
+        return halfSplit(config, width, 1, theta);
+    }
+
+    /** The same, of the first {@code fraction} of a head's coordinates. */
+    static Rotary halfSplit(Config config, int width, double fraction, double theta) {
         Config parameters = parameters(config);
-        double base = parameters.doubleOr("rope_theta", config.doubleOr("rope_theta", theta));
-        return scaled(parameters, base, dims);
+        double base = parameters.positiveOr("rope_theta", config.positiveOr("rope_theta", theta));
+        return scaled(parameters, base, turning(config, width, fraction));
+    }
+
+    /** How many coordinates of a head turn, in pairs that have to lie within it. */
+    static int turning(Config config, int width, double fraction) {
+        int dims = (int) (width * fraction);
+        if (dims < 1 || dims + dims % 2 > width) {
+            throw config.refuse(fraction == 1 ? "head_dim" : "partial_rotary_factor", dims + " coordinates of heads " + width
+                    + " wide cannot turn in pairs");
+        }
+        return dims;
     }
 
     /** The object that holds the scaling: the present form, the older one, or the config itself where there is none. */
@@ -44,7 +59,7 @@ final class Rotaries {
         String type = parameters.stringOr("rope_type", parameters.stringOr("type", "default"));
         switch (type) {
             case "default" -> {}
-            case "linear" -> divide(frequencies, parameters.requireDouble("factor"));
+            case "linear" -> divide(frequencies, parameters.requirePositive("factor"));
             case "llama3" -> llama3(frequencies, parameters);
             default -> throw parameters.refuse(parameters.isPresent("rope_type") ? "rope_type" : "type",
                     "is \"" + type + "\", which is not understood (default, linear and llama3 are)");
@@ -60,10 +75,13 @@ final class Rotaries {
 
     /** Llama 3.1: low frequencies are divided by the factor, high ones kept, those between interpolated. */
     private static void llama3(float[] frequencies, Config parameters) {
-        double factor = parameters.requireDouble("factor");
-        double low = parameters.requireDouble("low_freq_factor");
-        double high = parameters.requireDouble("high_freq_factor");
-        double length = parameters.requireInt("original_max_position_embeddings");
+        double factor = parameters.requirePositive("factor");
+        double low = parameters.requirePositive("low_freq_factor");
+        double high = parameters.requirePositive("high_freq_factor");
+        double length = parameters.requireSize("original_max_position_embeddings");
+        if (!(high > low)) {
+            throw parameters.refuse("high_freq_factor", "is " + high + ", expected more than low_freq_factor, " + low);
+        }
         for (int i = 0; i < frequencies.length; i++) {
             double wavelength = 2 * Math.PI / frequencies[i];
             if (wavelength > length / low) {

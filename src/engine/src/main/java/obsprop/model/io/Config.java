@@ -71,6 +71,20 @@ public final class Config {
         return value(key).map(value -> integer(key, value)).orElse(otherwise);
     }
 
+    /** An integer of 1 or more. */
+    public int requireSize(String key) {
+        int value = requireInt(key);
+        if (value < 1) {
+            throw refuse(key, "is " + value + ", expected 1 or more");
+        }
+        return value;
+    }
+
+    /** An integer of 1 or more at {@code key}, or {@code otherwise} if absent. */
+    public int sizeOr(String key, int otherwise) {
+        return isPresent(key) ? requireSize(key) : intOr(key, otherwise);
+    }
+
     public double requireDouble(String key) {
         return require(key, "a number", this::number);
     }
@@ -78,6 +92,29 @@ public final class Config {
     /** The finite number at {@code key}, or {@code otherwise} if absent. */
     public double doubleOr(String key, double otherwise) {
         return value(key).map(value -> number(key, value)).orElse(otherwise);
+    }
+
+    /** A number above zero. */
+    public double requirePositive(String key) {
+        double value = requireDouble(key);
+        if (!(value > 0)) {
+            throw refuse(key, "is " + value + ", expected more than 0");
+        }
+        return value;
+    }
+
+    /** A number above zero at {@code key}, or {@code otherwise} if absent. */
+    public double positiveOr(String key, double otherwise) {
+        return isPresent(key) ? requirePositive(key) : doubleOr(key, otherwise);
+    }
+
+    /** The epsilon of a norm at {@code key}, zero or more, or {@code otherwise} if absent. */
+    public double epsilonOr(String key, double otherwise) {
+        double value = doubleOr(key, otherwise);
+        if (value < 0) {
+            throw refuse(key, "is " + value + ", expected 0 or more");
+        }
+        return value;
     }
 
     public boolean booleanOr(String key, boolean otherwise) {

@@ -140,6 +140,84 @@ class CheckpointVariantsTest {
                 json -> "{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.0}," + json.substring(1));
     }
 
+    /** What would give numbers that the reference implementation does not give, or none. */
+    @ParameterizedTest
+    @CsvSource({
+        "gptj, rotary_dim, 3", "gptj, rotary_dim, 14", "gptj, rotary_dim, -2", "gptj, rotary_dim, null",
+        "gpt_neox, head_dim, 5", "llama, is_causal, false", "llama, rms_norm_eps, -1", "gpt2, layer_norm_epsilon, -1e-5",
+        "gpt2, n_layer, 0", "gpt2, n_head, -1", "llama, num_hidden_layers, -1", "llama, max_position_embeddings, 0",
+        "gemma2, query_pre_attn_scalar, 0", "gemma2, final_logit_softcapping, 0", "gemma2, attn_logit_softcapping, -1",
+        "mistral, sliding_window, 0", "gpt_neo, window_size, 0", "gemma, hidden_activation, \"relu\"",
+        "mistral, layer_types, [\"sliding_attention\"]"
+    })
+    void settingsThatMakeNoSenseAreRefusedByName(String name, String key, String value) {
+        refused("config.json: " + key + ": ", name, UnaryOperator.identity(), json -> with(json, key, value));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = ';', value = {
+        "gpt_neox; {\"rope_theta\": 10000, \"partial_rotary_factor\": 1.5}; partial_rotary_factor",
+        "gpt_neox; {\"rope_theta\": 10000, \"partial_rotary_factor\": -1}; partial_rotary_factor",
+        "phi; {\"rope_theta\": 10000, \"partial_rotary_factor\": 1.5}; partial_rotary_factor",
+        "llama; {\"rope_theta\": 0}; rope_theta", "llama; {\"rope_theta\": -5}; rope_theta",
+        "llama; {\"rope_theta\": 10, \"rope_type\": \"linear\", \"factor\": 0}; factor",
+        "llama; {\"rope_theta\": 10, \"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 1,"
+                + " \"original_max_position_embeddings\": 9}; high_freq_factor"
+    })
+    void rotationsThatMakeNoSenseAreRefusedByName(String name, String parameters, String key) {
+        refused(key + ": ", name, UnaryOperator.identity(),
+                json -> with(json.replaceFirst("(?s)\"rope_parameters\"\\s*:\\s*\\{[^}]*\\},", ""), "rope_parameters", parameters));
+    }
+
+    /** Keys of published files that the reference implementation does not read. */
+    @ParameterizedTest
+    @CsvSource({
+        "gptj, rotary, true", "gptj, scale_attn_weights, true", "gemma2, sliding_window_size, 5",
+        "gemma3_text, attn_logit_softcapping, 1.0", "gemma, hidden_activation, \"gelu_pytorch_tanh\""
+    })
+    void whatTheReferenceDoesNotReadHasNoEffect(String name, String key, String value) {
+        sameLogits(name, rewrite(name, UnaryOperator.identity(), json -> with(json, key, value)));
+    }
+
+    @Test
+    void layerTypesOfMistralSayWhichLayersSlide() {
+        Path all = rewrite("mistral", UnaryOperator.identity(), json -> with(json, "sliding_window", "null"));
+        int layers = Golden.open("mistral", Arena.ofAuto()).tensor("ov_feature").size(0);
+        String full = "[" + "\"full_attention\",".repeat(layers - 1) + "\"full_attention\"]";
+        Path listed = rewrite("mistral", UnaryOperator.identity(), json -> with(json, "layer_types", full));
+        assertArrayEquals(logits("mistral", all), logits("mistral", listed));
+        sameLogits("mistral", rewrite("mistral", UnaryOperator.identity(),
+                json -> with(json, "layer_types", full.replace("full", "sliding"))));
+    }
+
+    /** As multimodal models leave out of their text part what is as usual. */
+    @Test
+    void sizesOfTheReferenceWhereAConfigDoesNotSay() {
+        for (String name : new String[] {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "olmo2", "starcoder2"}) {
+            String message = refused("has shape", name, UnaryOperator.identity(),
+                    json -> json.replaceFirst("\"vocab_size\"\\s*:\\s*\\d+,", "").replaceFirst(",\\s*\"vocab_size\"\\s*:\\s*\\d+", ""));
+            assertTrue(message.contains("embed_tokens"), message);
+        }
+    }
+
+    @Test
+    void aTiedHeadThatIsNotTheEmbeddingIsRefused() {
+        for (String name : new String[] {"gpt2", "gemma"}) {
+            refused("tie_word_embeddings: ", name, tensors -> {
+                String embedding = tensors.keySet().stream().filter(n -> n.matches(".*(wte|embed_tokens)\\.weight")).findFirst().orElseThrow();
+                int[] shape = tensors.get(embedding).shape();
+                tensors.put("lm_head.weight", zeros(shape[0], shape[1]));
+                return tensors;
+            }, UnaryOperator.identity());
+        }
+    }
+
+    /** The config with a member set. */
+    private static String with(String json, String key, String value) {
+        String without = json.replaceFirst("\"" + key + "\"\\s*:\\s*[^,\\[{}]+,", "").replaceFirst(",\\s*\"" + key + "\"\\s*:\\s*[^,\\[{}]+(?=\\s*\\})", "");
+        return "{\"" + key + "\": " + value + "," + without.substring(without.indexOf('{') + 1);
+    }
+
     @ParameterizedTest
     @CsvSource({"2.0, ''", "2.5, attention_types: found the number 2.5", "2000000000, attention_types: describes more than 4 layers", "1, describes 2 layers"})
     void timesThatAPatternOfNeoComes(String times, String expected) {
