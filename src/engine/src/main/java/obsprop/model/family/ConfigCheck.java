@@ -14,6 +14,7 @@ final class ConfigCheck {
     /** Keys that look as if they mattered to the numbers of a text model's forward pass, but do not. */
     private static final Pattern HARMLESS = Pattern.compile(
             ".*dropout.*|.*(_drop|pdrop|layerdrop|_token_id|_token_index|init|_std)"
+                    + "|_flash_attn_2_enabled|use_flash_attention|scan_(attention|layers|mlp|mlp_chunk_size)"
                     + "|output_(attentions|hidden_states)|_?attn_implementation(_internal|_autoset)?|use_cache"
                     + "|summary_.*|id2label|label2id|task_specific_params|pruned_heads|classifier.*|cache_implementation"
                     + "|rope_(parameters|scaling)\\.(.*\\.)?(rope_theta|rope_type|type|factor|original_max_position_embeddings)"

@@ -47,9 +47,10 @@ final class GptNeo implements Family {
     private static Block block(
             Parts parts, ModelConfig sizes, String name, int layer, String kind, double epsilon) {
         int d = sizes.dModel();
+        int local = parts.config().sizeOr("window_size", 256);
         int window = switch (kind) {
             case "global" -> AttentionSpec.NO_WINDOW;
-            case "local" -> parts.config().sizeOr("window_size", 256);
+            case "local" -> local;
             default -> throw parts.config().refuse("attention_layers",
                     "has \"" + kind + "\" at layer " + layer + ", expected \"global\" or \"local\"");
         };

@@ -50,7 +50,7 @@ record LlamaParts(Parts parts, ModelConfig sizes, String prefix, double epsilon,
                 config.sizeOr("intermediate_size", defaults.dMlp), config.sizeOr("vocab_size", defaults.vocabulary),
                 config.sizeOr("max_position_embeddings", defaults.positions));
         String prefix = parts.checkpoint().detectPrefix(
-                "embed_tokens.weight", "model.", "", "language_model.model.", "model.language_model.");
+                "embed_tokens.weight", "model.", "", "language_model.model.", "model.language_model.", "model.text_model.");
         return new LlamaParts(parts, sizes, prefix, config.epsilonOr("rms_norm_eps", defaults.epsilon), gainOffset);
     }
 

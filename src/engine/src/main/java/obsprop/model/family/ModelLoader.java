@@ -22,7 +22,8 @@ public final class ModelLoader {
             ".*(\\.attn|\\.attention|\\.self_attn)\\.(bias|masked_bias)|.*\\.(inv_freq|position_ids)");
     /** What a multimodal checkpoint holds beside its language model. */
     private static final Pattern OTHER_MODALITIES =
-            Pattern.compile("(model\\.)?(vision_tower|vision_model|audio_tower|multi_modal_projector|embed_vision|visual)\\..*");
+            Pattern.compile("(model\\.)?((vision_tower|vision_model|image_tower|video_tower|audio_tower|multi_modal_projector|connector"
+                    + "|embed_vision|visual)\\..*|image_newline)");
 
     private ModelLoader() {}
 
@@ -55,6 +56,9 @@ public final class ModelLoader {
     private static Transformer build(
             Config config, Checkpoint checkpoint, Kernels kernels, Arena arena, Parts.Weights weights) {
         Config text = config.object("text_config").orElse(config);
+        if (text != config && config.stringOr("model_type", "").startsWith("paligemma")) {
+            throw config.refuse("model_type", "is paligemma, whose prompts attend to later tokens too: that is not understood");
+        }
         Family family = family(text);
         Transformer model = family.build(new Parts(text, checkpoint, kernels, arena, weights));
         ConfigCheck.requireUnderstood(text);

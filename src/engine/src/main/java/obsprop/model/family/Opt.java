@@ -34,6 +34,7 @@ final class Opt implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
+        config.value("learned_embeddings"); // published files hold it, but the reference implementation does not read it
         if (!config.booleanOr("layer_norm_elementwise_affine", true)) {
             throw config.refuse("layer_norm_elementwise_affine", "is false: norms without gain are not understood");
         }
@@ -57,8 +58,8 @@ final class Opt implements Family {
                 .mapToObj(l -> block(parts, sizes, prefix + "layers." + l, l, normBefore))
                 .toList();
         Norm last = normLast ? parts.layerNorm(prefix + "final_layer_norm", d, EPSILON) : Norm.IDENTITY;
-        var unembedding =
-                new Unembedding(out, parts.head("lm_head", prefix + "embed_tokens.weight", tokens, true, Parts.Bias.ABSENT), AttentionSpec.NO_CAP);
+        Linear head = parts.head("lm_head", prefix + "embed_tokens.weight", tokens, true, Parts.Bias.ABSENT);
+        var unembedding = new Unembedding(out, head, AttentionSpec.NO_CAP);
         return new Transformer(sizes, parts.kernels(), parts.arena(),
                 new Embedding(tokens, 1, in, Optional.of(positions)), blocks, last, unembedding);
     }

@@ -54,7 +54,7 @@ final class Qwen implements Family {
     private static SlidingWindows windows(Config config, int layers) {
         boolean used = config.booleanOr("use_sliding_window", false) && !config.isNull("sliding_window");
         int first = config.intOr("max_window_layers", 28);
-        int window = used ? config.sizeOr("sliding_window", 4096) : AttentionSpec.NO_WINDOW;
-        return SlidingWindows.of(config, layers, l -> used && l >= first, window);
+        int window = config.sizeOr("sliding_window", 4096); // read even if not used: published files have both keys
+        return SlidingWindows.of(config, layers, l -> used && l >= first, used ? window : AttentionSpec.NO_WINDOW);
     }
 }

@@ -50,10 +50,17 @@ class CheckpointVariantsTest {
         Path wrapped = rewrite("gemma3_text", tensors -> {
             Map<String, Tensor> out = renamed(tensors, "model.", "language_model.model.");
             out.put("vision_tower.patch.weight", zeros(3, 4));
+            out.put("image_newline", zeros(3, 4));
             out.put("multi_modal_projector.weight", zeros(2, 2));
             return out;
         }, json -> "{\"model_type\":\"gemma3\",\"text_config\":" + json + "}");
         sameLogits("gemma3_text", wrapped);
+    }
+
+    @Test
+    void promptsThatAttendBothWaysAreRefused() {
+        refused("model_type: is paligemma", "gemma", UnaryOperator.identity(),
+                json -> "{\"model_type\":\"paligemma\",\"text_config\":" + json + "}");
     }
 
     @ParameterizedTest
@@ -173,7 +180,9 @@ class CheckpointVariantsTest {
     @ParameterizedTest
     @CsvSource({
         "gptj, rotary, true", "gptj, scale_attn_weights, true", "gemma2, sliding_window_size, 5",
-        "gemma3_text, attn_logit_softcapping, 1.0", "gemma, hidden_activation, \"gelu_pytorch_tanh\""
+        "gemma3_text, attn_logit_softcapping, 1.0", "qwen2, sliding_window, 131072", "qwen3, sliding_window, 131072", "gpt2, normalize_attention_scores, true",
+        "gpt2, apply_query_key_layer_scaling, true", "opt, learned_embeddings, true", "llama, activation, \"swiglu\"",
+        "llama, scan_mlp_chunk_size, 1024", "llama, _flash_attn_2_enabled, true", "gemma, hidden_activation, \"gelu_pytorch_tanh\""
     })
     void whatTheReferenceDoesNotReadHasNoEffect(String name, String key, String value) {
         sameLogits(name, rewrite(name, UnaryOperator.identity(), json -> with(json, key, value)));
