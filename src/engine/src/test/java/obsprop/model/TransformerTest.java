@@ -198,18 +198,19 @@ class TransformerTest {
 
     @ParameterizedTest
     @CsvSource({
-        "2, 1, INPUT, 0", "-1, 1, INPUT, 0", "0, 0, INPUT, 0", "0, 4, INPUT, 0", "0, 3, MIDDLE, 0", "0, 1, INPUT, 2", "0, 1, INPUT, -1"
+        "2, 0, INPUT, 0", "-1, 0, INPUT, 0", "0, -2, INPUT, 0", "0, 1, INPUT, 0", "0, 0, MIDDLE, 0", "0, 0, INPUT, 2", "0, 0, INPUT, -1"
     })
-    void injectionsOutsideOfASweepAreRefused(int cotangent, int layer, Point point, int row) {
+    void injectionsOutsideOfASweepAreRefused(int cotangent, int fromStop, Point point, int row) {
         Kernels kernels = ScalarKernels.float32();
         try (Arena arena = Arena.ofShared();
                 Transformer model = open("gpt_neo", kernels);
-                ActivationCache cache = model.forward(Batch.of(prompts(2)), Keep.EVERYTHING, 3);
+                ActivationCache cache = model.forward(Batch.of(prompts(2)), Keep.EVERYTHING, model.config().nLayers() - 1);
                 Backward backward = new Backward(cache, 1)) {
-            var injection = new Injection(cotangent, layer, point, row, kernels.allocate(arena, 1, model.config().dModel()));
+            int stop = cache.stopLayer();
+            var injection = new Injection(cotangent, stop + fromStop, point, row, kernels.allocate(arena, 1, model.config().dModel()));
             String message = assertThrows(IllegalArgumentException.class, () ->
-                    backward.sweep(2, List.of(injection), Rules.EXACT, 1, (l, p, f, d) -> {})).getMessage();
-            assertTrue(message.contains("cotangent " + cotangent + " of 2") || message.contains("covers 0..3"), message);
+                    backward.sweep(2, List.of(injection), Rules.EXACT, stop - 1, (l, p, f, d) -> {})).getMessage();
+            assertTrue(message.contains("cotangent " + cotangent + " of 2") || message.contains("covers 0.." + stop), message);
         }
     }
 

@@ -12,6 +12,8 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.UnaryOperator;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.ActivationCache;
@@ -150,8 +152,8 @@ class CheckpointVariantsTest {
     /** What would give numbers that the reference implementation does not give, or none. */
     @ParameterizedTest
     @CsvSource({
-        "gptj, rotary_dim, 3", "gptj, rotary_dim, 14", "gptj, rotary_dim, -2", "gptj, rotary_dim, null",
-        "gpt_neox, head_dim, 5", "llama, is_causal, false", "llama, rms_norm_eps, -1", "gpt2, layer_norm_epsilon, -1e-5",
+        "gptj, rotary_dim, 3", "gptj, rotary_dim, 1000", "gptj, rotary_dim, -2", "gptj, rotary_dim, null",
+        "gpt_neox, head_dim, 7777", "llama, is_causal, false", "llama, rms_norm_eps, -1", "gpt2, layer_norm_epsilon, -1e-5",
         "gpt2, n_layer, 0", "gpt2, n_head, -1", "llama, num_hidden_layers, -1", "llama, max_position_embeddings, 0",
         "gemma2, query_pre_attn_scalar, 0", "gemma2, final_logit_softcapping, 0", "gemma2, attn_logit_softcapping, -1",
         "mistral, sliding_window, 0", "gpt_neo, window_size, 0", "gemma, hidden_activation, \"relu\"",
@@ -228,10 +230,17 @@ class CheckpointVariantsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"2.0, ''", "2.5, attention_types: found the number 2.5", "2000000000, attention_types: describes more than 4 layers", "1, describes 2 layers"})
+    @CsvSource({
+        "1.0, ''", "1.5, attention_types: found the number 1.5", "2000000000, attention_types: describes more than", "0, describes 0 layers"
+    })
     void timesThatAPatternOfNeoComes(String times, String expected) {
-        UnaryOperator<String> config = json -> json.replaceFirst("(?s)\"attention_layers\": \\[.*?\\],", "")
-                .replaceFirst("(?s)(\"attention_types\": .*?\\],\\s*)2\\b", "$1" + times);
+        UnaryOperator<String> config = json -> {
+            Matcher layers = Pattern.compile("\"attention_layers\"\\s*:\\s*(\\[[^\\]]*\\]),").matcher(json);
+            assertTrue(layers.find());
+            return "{\"attention_types\": [[" + layers.group(1) + ", " + times + "]],"
+                    + layers.replaceFirst("").replaceFirst("(?s)\"attention_types\"\\s*:\\s*\\[\\s*\\[.*?\\]\\s*,\\s*\\d+\\s*\\]\\s*\\],", "")
+                            .substring(1);
+        };
         if (expected.isEmpty()) {
             sameLogits("gpt_neo", rewrite("gpt_neo", UnaryOperator.identity(), config));
         } else {
