@@ -55,16 +55,16 @@ final class Gemma3 implements Family {
         double olderTheta = config.positiveOr(olderKey, theta);
         Optional<Config> present = config.object("rope_parameters").flatMap(p -> p.object(kind));
         if (present.isPresent()) {
-            return Rotaries.scaled(present.get(), present.get().positiveOr("rope_theta", olderTheta), width);
+            return Rotaries.scaled(config, present.get(), present.get().positiveOr("rope_theta", olderTheta), width);
         }
         Optional<Config> scaling = config.object("rope_scaling").filter(_ -> kind.equals("full_attention"));
         if (scaling.isEmpty()) {
-            return Rotaries.scaled(config, olderTheta, width);
+            return Rotaries.scaled(config, config, olderTheta, width);
         }
         if (!scaling.get().isPresent("rope_type")) {
             throw config.refuse("rope_scaling", "has no rope_type, without which the reference implementation does not scale:"
                     + " add it, or leave rope_scaling out");
         }
-        return Rotaries.scaled(scaling.get(), scaling.get().positiveOr("rope_theta", olderTheta), width);
+        return Rotaries.scaled(config, scaling.get(), scaling.get().positiveOr("rope_theta", olderTheta), width);
     }
 }

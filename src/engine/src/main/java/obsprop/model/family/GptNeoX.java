@@ -51,7 +51,7 @@ final class GptNeoX implements Family {
             fraction = parameters.doubleOr("partial_rotary_factor", fraction);
             theta = parameters.positiveOr("rope_theta", theta);
         }
-        return Rotaries.scaled(parameters, theta, Rotaries.turning(config, width, fraction));
+        return Rotaries.scaled(config, parameters, theta, Rotaries.turning(config, width, fraction));
     }
 
     /** The value at this family's own key; some versions save it under the usual key too, which is not followed. */

@@ -112,7 +112,7 @@ class CheckpointVariantsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {
-        "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0},", "\"quantization_config\":{\"bits\":4},",
+        "\"rope_scaling\":{\"rope_type\":\"longrope\",\"factor\":4.0},", "\"quantization_config\":{\"bits\":4},",
         "\"num_local_experts\":8,", "\"attention_multiplier\":0.5,", "\"clip_qkv\":8.0,", "\"residual_multiplier\":0.2,",
         "\"hidden_act\":\"snake\","
     })
