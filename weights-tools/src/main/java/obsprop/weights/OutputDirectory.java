@@ -6,22 +6,19 @@ import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.util.Comparator;
-import java.util.List;
 import java.util.stream.Stream;
 import obsprop.tensor.io.FormatException;
+import obsprop.tensor.io.Unfinished;
 
 /**
  * A directory that appears whole or not at all: everything is written into a temporary sibling, which {@link #commit}
- * renames; {@link #close} without commit deletes it.
+ * renames; {@link #close} without commit deletes it, as does the end of the JVM.
  */
 public final class OutputDirectory implements AutoCloseable {
     private final Path target;
-    private final Path temporary;
-    private boolean committed;
+    private final Unfinished temporary;
 
-    private OutputDirectory(Path target, Path temporary) {
+    private OutputDirectory(Path target, Unfinished temporary) {
         this.target = target;
         this.temporary = temporary;
     }
@@ -41,11 +38,20 @@ public final class OutputDirectory implements AutoCloseable {
             if (!Files.isDirectory(parent)) {
                 throw FormatException.in(parent, "no such directory: create it first");
             }
-            String unique = ProcessHandle.current().pid() + "-" + Long.toHexString(System.nanoTime()) + ".tmp";
-            return new OutputDirectory(absolute, Files.createDirectory(
-                    parent.resolve("." + absolute.getFileName() + "." + unique)));
+            return new OutputDirectory(absolute, begun(absolute));
         } catch (IOException e) {
             throw FormatException.unreadable(target, e);
+        }
+    }
+
+    private static Unfinished begun(Path target) throws IOException {
+        Unfinished temporary = Unfinished.beside(target);
+        try {
+            Files.createDirectory(temporary.path());
+            return temporary;
+        } catch (IOException e) {
+            temporary.close();
+            throw e;
         }
     }
 
@@ -60,7 +66,7 @@ public final class OutputDirectory implements AutoCloseable {
 
     /** Where {@code name} is to be written. */
     public Path file(String name) {
-        return temporary.resolve(name);
+        return temporary.path().resolve(name);
     }
 
     /** Writes a text file. */
@@ -75,8 +81,7 @@ public final class OutputDirectory implements AutoCloseable {
     /** Puts the directory in place. */
     public void commit() {
         try {
-            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            committed = true;
+            temporary.moveTo(target);
         } catch (DirectoryNotEmptyException | FileAlreadyExistsException e) {
             throw new FormatException(target + ": was created by someone else meanwhile", e);
         } catch (IOException e) {
@@ -86,16 +91,10 @@ public final class OutputDirectory implements AutoCloseable {
 
     @Override
     public void close() {
-        if (committed) {
-            return;
-        }
-        try (Stream<Path> tree = Files.walk(temporary)) {
-            List<Path> deepestFirst = tree.sorted(Comparator.reverseOrder()).toList();
-            for (Path path : deepestFirst) {
-                Files.deleteIfExists(path);
-            }
+        try {
+            temporary.close();
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            throw new UncheckedIOException(target + ": what was begun cannot be deleted: " + e.getMessage(), e);
         }
     }
 }

@@ -109,6 +109,32 @@ class LauncherIT {
         assertTrue(children.getFirst().onExit().orTimeout(20, TimeUnit.SECONDS).handle((child, late) -> late == null).get());
     }
 
+    @Test
+    void whatIsHalfWrittenGoesWithASignal() throws Exception {
+        Path results = Files.createDirectory(folder.resolve("results"));
+        List<String> trace = new ArrayList<>(List.of("trace", "--out", results.resolve("out.safetensors").toString(),
+                "--token-ids", "1" + ",2".repeat(127)));
+        for (int id = 0; id < 300; id++) {
+            trace.addAll(List.of("--observable", "#" + id));
+        }
+        for (List<String> command : List.of(trace, List.of("weights", "corpus", "--out", results.resolve("corpus").toString()))) {
+            Process process = builder(running(), Map.of(), command.toArray(String[]::new)).start();
+            while (process.isAlive() && names(results).isEmpty()) {
+                Thread.onSpinWait();
+            }
+            process.toHandle().destroy();
+            assertTrue(process.waitFor(60, TimeUnit.SECONDS));
+            assertEquals(143, process.exitValue(), command.getFirst());
+            assertEquals(List.of(), names(results));
+        }
+    }
+
+    private static List<String> names(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString()).toList();
+        }
+    }
+
     private static Path running() {
         return Path.of(System.getProperty("java.home"));
     }

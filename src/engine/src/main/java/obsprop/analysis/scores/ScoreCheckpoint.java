@@ -10,11 +10,11 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.zip.CRC32C;
 import java.util.zip.CheckedOutputStream;
 import obsprop.tensor.io.FormatException;
+import obsprop.tensor.io.Unfinished;
 
 /**
  * A file from which a scoring run goes on where it was killed. Written to a temporary file beside it, forced to the disk
@@ -28,12 +28,10 @@ record ScoreCheckpoint(Path file, String fingerprint) {
 
     /** Replaces the file. */
     void save(ScoreState state) {
-        Path temporary = file.toAbsolutePath().resolveSibling("." + file.getFileName() + ".tmp");
-        try {
-            write(temporary, state);
-            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        try (Unfinished temporary = Unfinished.beside(file)) {
+            write(temporary.path(), state);
+            temporary.moveTo(file);
         } catch (IOException e) {
-            temporary.toFile().delete();
             throw new UncheckedIOException("cannot write the checkpoint " + file + ": " + e.getMessage(), e);
         }
     }

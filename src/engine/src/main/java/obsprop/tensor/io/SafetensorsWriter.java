@@ -9,7 +9,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
@@ -21,7 +20,7 @@ import obsprop.tensor.Tensor;
 /**
  * Writes a safetensors file in bounded memory: declare all tensors, append their data in the same order, whole or in
  * chunks, then {@link #commit}. Until then everything lies in a temporary file beside the target; {@link #close}
- * without commit deletes it, so the target is always absent, old or complete.
+ * without commit deletes it, as does the end of the JVM, so the target is always absent, old or complete.
  *
  * <p>Within the file wider types come first, so that every tensor is aligned to its type; the header keeps the
  * declared order. Failures of the file system surface as {@link UncheckedIOException} with a one-line message.
@@ -62,7 +61,7 @@ public final class SafetensorsWriter implements AutoCloseable {
     }
 
     private final Path target;
-    private final Path temporary;
+    private final Unfinished temporary;
     private final List<Entry> entries;
     /** Where each entry's data begins in the file. */
     private final long[] positions;
@@ -72,18 +71,21 @@ public final class SafetensorsWriter implements AutoCloseable {
     private int current;
     /** Bytes of the current entry received so far, the staged ones included. */
     private long received;
-    private boolean committed;
 
     private SafetensorsWriter(Path target, SafetensorsLayout layout) throws IOException {
         this.target = target;
-        this.temporary = target.toAbsolutePath().resolveSibling("." + target.getFileName() + "."
-                + ProcessHandle.current().pid() + "-" + Long.toHexString(System.nanoTime()) + ".tmp");
         this.entries = layout.entries();
         this.positions = layout.positions();
         if (Files.isDirectory(target)) {
             throw new FileSystemException(target.toString(), null, "is a directory");
         }
-        this.channel = FileChannel.open(temporary, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW);
+        this.temporary = Unfinished.beside(target);
+        try {
+            this.channel = FileChannel.open(temporary.path(), StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW);
+        } catch (IOException e) {
+            temporary.close();
+            throw e;
+        }
         try {
             writeFully(ByteBuffer.wrap(layout.start()), 0);
         } catch (IOException e) {
@@ -240,8 +242,7 @@ public final class SafetensorsWriter implements AutoCloseable {
         try {
             channel.force(false);
             channel.close();
-            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            committed = true;
+            temporary.moveTo(target);
         } catch (IOException e) {
             throw failure(target, e);
         }
@@ -252,9 +253,7 @@ public final class SafetensorsWriter implements AutoCloseable {
     public void close() {
         try {
             channel.close();
-            if (!committed) {
-                Files.deleteIfExists(temporary);
-            }
+            temporary.close();
         } catch (IOException e) {
             throw failure(target, e);
         }
