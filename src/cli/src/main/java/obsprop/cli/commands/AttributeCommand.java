@@ -56,6 +56,7 @@ public final class AttributeCommand implements Callable<Report> {
                     MemoryPlan.of(session.model()).keep(prompt.length()), session.config().nLayers())) {
                 Attribution parts = DirectAttribution.ofObservable(
                         new CachedRun(cache, 0), observable.forEngine(), token);
+                session.requireFinite("a part of the attribution", parts.sum(), parts.total());
                 AttributeReport report = new AttributeReport(
                         session.name(), observable, prompt.texts(session.vocabulary()), token, parts);
                 out.ifPresent(report::write);

@@ -6,6 +6,7 @@ import java.util.concurrent.Callable;
 import obsprop.analysis.heads.HeadAnalysis;
 import obsprop.analysis.heads.HeadNormRule;
 import obsprop.analysis.heads.HeadNull;
+import obsprop.analysis.heads.HeadTable;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
@@ -56,8 +57,20 @@ public final class HeadsCommand implements Callable<Report> {
             }
             List<Observable> engine = resolved.stream().map(ResolvedObservable::forEngine).toList();
             HeadAnalysis analysis = new HeadAnalysis(session.model(), norm);
-            return new HeadsReport(session.name(), Choice.label(norm), resolved, analysis.table(engine),
+            HeadTable table = analysis.table(engine);
+            requireFinite(table, session);
+            return new HeadsReport(session.name(), Choice.label(norm), resolved, table,
                     draws.map(count -> new HeadNull(analysis, count, seed).test(engine)));
+        }
+    }
+
+    private static void requireFinite(HeadTable table, Session session) {
+        for (int l = 0; l < table.nLayers(); l++) {
+            for (int h = 0; h < table.nHeads(); h++) {
+                for (int k = 0; k < table.directions(); k++) {
+                    session.requireFinite("the norm of the feature vector of L" + l + "H" + h, table.norm(l, h, k));
+                }
+            }
         }
     }
 }

@@ -99,6 +99,7 @@ public final class PatchCommand implements Callable<Report> {
         }
         try (PairSession session = PairSession.open(common, observables, prompts, options)) {
             PatchReport report = heads ? heads(session) : path(session);
+            session.session().requireFinite("an effect", report.effect());
             report.oracle().ifPresent(agreement -> PairSession.tell(common, agreement));
             out.ifPresent(file -> write(file, report));
             return report;
@@ -117,6 +118,7 @@ public final class PatchCommand implements Callable<Report> {
             Readout readout = options.readout(observable.forEngine());
             List<HeadEffects> tables = new ArrayList<>();
             MeanHeadEffects found = MeanHeadPatching.over(session.model(), all, readout, options.mode(), tables::add);
+            session.requireFinite("an effect", found.effect());
             int drawn = new Random(sample.seed()).nextInt(all.size());
             Optional<OracleAgreement> oracle = sample.count() == 0 ? Optional.empty()
                     : Optional.of(rerun(session, all.get(drawn), readout, tables.get(drawn), sample));

@@ -69,6 +69,7 @@ public final class PathsCommand implements Callable<Report> {
         SearchOptions search = new SearchOptions(options.mode(), rank, beam, depth, tail, tokens);
         try (PairSession session = PairSession.open(common, observables, prompts, options)) {
             List<FoundPath> found = PathSearch.run(session.pair(), session.readout(), search);
+            session.session().requireFinite("an effect", found.stream().mapToDouble(FoundPath::effect).toArray());
             Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
                     session.pair(), session.readout(), options.mode(), Reach.NAMED, found, options.sample()));
             oracle.ifPresent(agreement -> PairSession.tell(common, agreement));

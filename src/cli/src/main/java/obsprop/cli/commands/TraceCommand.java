@@ -80,19 +80,21 @@ public final class TraceCommand implements Callable<Report> {
             try (ActivationCache cache = session.model().forward(Batch.of(prompt.array()),
                     MemoryPlan.of(session.model()).keep(prompt.length()), session.config().nLayers())) {
                 List<Observable> engine = resolved.stream().map(ResolvedObservable::forEngine).toList();
-                TraceTensors tensors = new TraceTensors(cache, engine, row, rule.rules);
+                TraceTensors tensors = new TraceTensors(session, cache, engine, row, rule.rules);
+                double[] values = values(cache, engine, row);
+                session.requireFinite("an observable's value", values);
                 TraceReport report = new TraceReport(session.name(), Choice.label(rule), prompt.ids(),
-                        prompt.texts(session.vocabulary()), row, resolved, values(cache, engine, row), out, tensors.shapes());
+                        prompt.texts(session.vocabulary()), row, resolved, values, out, tensors.shapes());
                 out.ifPresent(file -> tensors.write(file, report.metadata()));
                 return report;
             }
         }
     }
 
-    private static List<Double> values(ActivationCache cache, List<Observable> observables, int row) {
+    private static double[] values(ActivationCache cache, List<Observable> observables, int row) {
         try (Arena arena = Arena.ofShared()) {
             Tensor logits = TraceTensors.host(cache, cache.model().logits(cache, new int[] {row}, arena), arena);
-            return observables.stream().map(observable -> observable.value(logits.select(0, 0))).toList();
+            return observables.stream().mapToDouble(observable -> observable.value(logits.select(0, 0))).toArray();
         }
     }
 }

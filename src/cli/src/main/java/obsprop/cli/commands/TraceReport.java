@@ -23,7 +23,7 @@ import obsprop.tensor.io.SafetensorsWriter.Entry;
  */
 record TraceReport(
         String model, String rule, List<Integer> ids, List<String> texts, int position,
-        List<ResolvedObservable> observables, List<Double> values, Optional<Path> out, List<Entry> tensors)
+        List<ResolvedObservable> observables, double[] values, Optional<Path> out, List<Entry> tensors)
         implements Report {
     /** What the file says about itself. */
     Map<String, String> metadata() {
@@ -41,7 +41,7 @@ record TraceReport(
         }
         ArrayNode list = document.putArray("observables");
         for (int k = 0; k < observables.size(); k++) {
-            list.add(ObservableView.json(observables.get(k)).put("value", values.get(k)));
+            list.add(ObservableView.json(observables.get(k)).put("value", values[k]));
         }
         out.ifPresent(file -> {
             document.put("out", file.toString());
@@ -56,7 +56,7 @@ record TraceReport(
         StringBuilder text = new StringBuilder(ObservableView.text(observables)).append("\n");
         Table values = new Table(Column.text("observable"), Column.number("value"));
         for (int k = 0; k < observables.size(); k++) {
-            values.row(observables.get(k).name(), Numbers.fixed(this.values.get(k)));
+            values.row(observables.get(k).name(), Numbers.fixed(this.values[k]));
         }
         text.append("at token ").append(position).append(", \"").append(texts.get(position)).append("\", of ")
                 .append(ids.size()).append("\n").append(values);

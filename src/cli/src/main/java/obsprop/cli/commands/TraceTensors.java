@@ -1,10 +1,12 @@
 package obsprop.cli.commands;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import obsprop.cli.session.Session;
 import obsprop.model.ActivationCache;
 import obsprop.model.ModelConfig;
 import obsprop.model.Transformer;
@@ -26,6 +28,7 @@ final class TraceTensors {
     /** Elements of a result that are in memory at once, unless a single row or observable needs more. */
     private static final long PIECE = 1L << 24;
 
+    private final Session session;
     private final ActivationCache cache;
     private final Transformer model;
     private final ModelConfig config;
@@ -34,7 +37,8 @@ final class TraceTensors {
     private final Rules rules;
 
     /** @param row the token whose logits the observables read */
-    TraceTensors(ActivationCache cache, List<Observable> observables, int row, Rules rules) {
+    TraceTensors(Session session, ActivationCache cache, List<Observable> observables, int row, Rules rules) {
+        this.session = session;
         this.cache = cache;
         this.model = cache.model();
         this.config = model.config();
@@ -76,7 +80,7 @@ final class TraceTensors {
         for (int first = 0; first < rows; first += piece) {
             try (Arena arena = Arena.ofShared()) {
                 int[] some = IntStream.range(first, Math.min(rows, first + piece)).toArray();
-                writer.write(host(cache, model.logits(cache, some, arena), arena));
+                write(host(cache, model.logits(cache, some, arena), arena), "a logit", writer);
             }
         }
     }
@@ -84,7 +88,8 @@ final class TraceTensors {
     private void residual(SafetensorsWriter writer) {
         for (int l = 0; l <= config.nLayers(); l++) {
             try (Arena arena = Arena.ofShared()) {
-                writer.write(host(cache, cache.residual(l), arena).unflatten(0, 1, cache.segments().rows()));
+                Tensor residual = host(cache, cache.residual(l), arena).unflatten(0, 1, cache.segments().rows());
+                write(residual, "the residual stream", writer);
             }
         }
     }
@@ -92,7 +97,7 @@ final class TraceTensors {
     private void pattern(SafetensorsWriter writer) {
         for (int l = 0; l < config.nLayers(); l++) {
             try (Arena arena = Arena.ofShared()) {
-                writer.write(host(cache, cache.pattern(l, 0, arena), arena).unflatten(0, 1, config.nHeads()));
+                write(host(cache, cache.pattern(l, 0, arena), arena).unflatten(0, 1, config.nHeads()), "an attention pattern", writer);
             }
         }
     }
@@ -104,7 +109,7 @@ final class TraceTensors {
             try (Arena arena = Arena.ofShared()) {
                 List<Propagator.Target> targets = some(first, piece).stream()
                         .map(observable -> new Propagator.Target(observable, row)).toList();
-                writer.write(host(cache, propagator.gradients(cache, targets, rules, arena), arena));
+                write(host(cache, propagator.gradients(cache, targets, rules, arena), arena), "a gradient", writer);
             }
         }
     }
@@ -123,9 +128,19 @@ final class TraceTensors {
                     heads.layer(l, y, layer);
                     model.kernels().copy(layer, all.select(1, l));
                 }
-                writer.write(all);
+                write(all, "an OV feature", writer);
             }
         }
+    }
+
+    /** Nothing that is not finite gets into a file. */
+    private void write(Tensor piece, String what, SafetensorsWriter writer) {
+        for (long i = 0; i < piece.elements(); i++) {
+            if (!Float.isFinite(piece.segment().getAtIndex(ValueLayout.JAVA_FLOAT, i))) {
+                throw session.notFinite(what);
+            }
+        }
+        writer.write(piece);
     }
 
     private List<Observable> some(int first, int count) {

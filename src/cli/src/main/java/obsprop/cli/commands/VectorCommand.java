@@ -169,8 +169,13 @@ public final class VectorCommand implements Callable<Report> {
         FeatureVector feature = FeatureVector.sum(parts.stream().map(Propagated::feature).toList());
         Optional<VectorError> error = share.map(most -> VectorError.of(
                 feature, parts, observable.forEngine(), rules, runs, most));
+        for (double value : feature.direction()) {
+            session.requireFinite("the feature vector", (float) value);
+        }
+        Optional<Double> score = score(feature, runs);
+        score.ifPresent(value -> session.requireFinite("the score y . x", value));
         out.ifPresent(feature::save);
-        return new VectorReport(observable, feature, score(feature, runs),
+        return new VectorReport(observable, feature, score,
                 parts.stream().flatMap(part -> part.mlps().stream()).toList(), error, out);
     }
 

@@ -91,6 +91,7 @@ public final class VectorOptions {
     }
 
     private static NamedVector checked(NamedVector vector, Session session) {
+        session.requireFinite("the vector " + vector.name(), vector.direction());
         vector.scored().requireWithin(session.model());
         return vector;
     }

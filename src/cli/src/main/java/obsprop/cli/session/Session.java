@@ -3,6 +3,7 @@ package obsprop.cli.session;
 import java.nio.file.Path;
 import java.util.Optional;
 import obsprop.backend.Backend;
+import obsprop.cli.UsageException;
 import obsprop.cli.tokens.HuggingFaceVocabulary;
 import obsprop.cli.tokens.Vocabulary;
 import obsprop.model.ModelConfig;
@@ -50,6 +51,33 @@ public record Session(String name, Path directory, Backend backend, Transformer 
     /** The sizes of the model. */
     public ModelConfig config() {
         return model.config();
+    }
+
+    /**
+     * Checks numbers that a command promises, before any of them is written or printed.
+     *
+     * @param what they are, for the message
+     * @throws UsageException where one is not finite, as with weights that are not
+     */
+    public void requireFinite(String what, double... values) {
+        for (double value : values) {
+            if (!Double.isFinite(value)) {
+                throw notFinite(what);
+            }
+        }
+    }
+
+    /** The same for a table. */
+    public void requireFinite(String what, double[][] rows) {
+        for (double[] row : rows) {
+            requireFinite(what, row);
+        }
+    }
+
+    /** The error of a {@code what} that is not finite. */
+    public UsageException notFinite(String what) {
+        return new UsageException(what + " is not finite: the weights may hold NaN or infinities ('obsprop weights verify "
+                + directory + "' finds them), or an observable's weights are too large");
     }
 
     @Override

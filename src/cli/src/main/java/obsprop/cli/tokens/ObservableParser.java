@@ -80,7 +80,7 @@ public final class ObservableParser {
         Matcher number = NUMBER.matcher(spec).region(at, spec.length());
         if (number.lookingAt()) {
             weight *= Double.parseDouble(number.group());
-            if (Double.isInfinite(weight)) {
+            if (Float.isInfinite((float) weight)) {
                 throw wrong(at, "the weight is too large");
             }
             at = number.end();

@@ -11,7 +11,7 @@ import java.util.stream.Collectors;
  * @param terms at least one
  */
 public record ObservableSpec(Optional<String> name, List<Term> terms) {
-    /** A weight, which is finite, and what it weighs. */
+    /** A weight, which is finite in single precision, and what it weighs. */
     public record Term(double weight, TokenReference token) {
     }
 

@@ -37,9 +37,9 @@ public record ResolvedObservable(String name, List<TokenWeight> tokens) {
         if (weights.isEmpty()) {
             throw new UsageException("observable '" + spec + "' adds up to nothing: give tokens with weights that do not cancel");
         }
-        if (!weights.values().stream().allMatch(Double::isFinite)) {
-            throw new UsageException("observable '" + spec + "': the weights of a token add up to no finite number: "
-                    + "give smaller ones");
+        if (!weights.values().stream().allMatch(weight -> Float.isFinite(weight.floatValue()))) {
+            throw new UsageException("observable '" + spec + "': the weights of a token add up to more than single precision"
+                    + " holds: give smaller ones");
         }
         return new ResolvedObservable(spec.title(), weights.entrySet().stream()
                 .map(token -> new TokenWeight(token.getKey(), vocabulary.text(token.getKey()), token.getValue())).toList());

@@ -40,7 +40,7 @@ class ObservableParserTest {
     @CsvSource(quoteCharacter = '`', value = {
         "``,missing", "` `,missing", "`she - he`,missing", "`\" she`,closing", "`\"a\\`,closing", "`\"a\\`,closing", "`\"\"`,empty",
         "`\"a\" \"b\"`,+ or -", "`\"a\" - `,missing", "`2 \"a\"`,followed by *", "`2`,followed by *", "`1e999*\"a\"`,too large",
-        "`\"a\\x\"`,backslash", "`\"\\u12g4\"`,hexadecimal", "`\"\\u12`,hexadecimal", "`#99999999999`,99999999999", "`#`,missing",
+        "`1e39*\"a\"`,too large", "`\"a\\x\"`,backslash", "`\"\\u12g4\"`,hexadecimal", "`\"\\u12`,hexadecimal", "`#99999999999`,99999999999", "`#`,missing",
         "`#-1`,missing", "`name=`,missing", "`=#1`,missing", "`a b=#1`,missing", "`#1 - - #2`,missing", "`\"a\"*2`,+ or -"})
     void saysWhatIsWrong(String wrong, String why) {
         String message = assertThrows(UsageException.class, () -> ObservableParser.parse(wrong)).getMessage();
@@ -70,7 +70,7 @@ class ObservableParserTest {
                 Arbitraries.strings().ofMinLength(1).ofMaxLength(6).map(Text::new),
                 Arbitraries.integers().greaterOrEqual(0).map(Id::new));
         Arbitrary<Double> weights = Arbitraries.oneOf(Arbitraries.of(1.0, -1.0, 2.0, 0.5),
-                Arbitraries.doubles().map(weight -> weight + 0.0));
+                Arbitraries.doubles().between(-Float.MAX_VALUE, Float.MAX_VALUE).map(weight -> weight + 0.0));
         Arbitrary<Optional<String>> names = Arbitraries.strings().withCharRange('a', 'z').withChars("_-.:/").ofMaxLength(5)
                 .map(rest -> "n" + rest).optional();
         return Combinators.combine(names, Combinators.combine(weights, tokens).as(Term::new).list().ofMinSize(1).ofMaxSize(4))

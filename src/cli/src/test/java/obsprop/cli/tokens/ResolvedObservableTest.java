@@ -29,7 +29,7 @@ class ResolvedObservableTest {
 
     @ParameterizedTest
     @CsvSource(quoteCharacter = '`', value = {
-        "`\"a\" - #0`,adds up to nothing", "`0*\"a\"`,adds up to nothing", "`#27`,end at 26", "`1e308*#1 + 1e308*#1`,no finite number",
+        "`\"a\" - #0`,adds up to nothing", "`0*\"a\"`,adds up to nothing", "`#27`,end at 26", "`3e38*#1 + 3e38*#1`,single precision",
         "`\"bad\"`,`\"b\" (#1) \"a\" (#0) \"d\" (#3)`"})
     void saysWhatIsWrong(String spec, String why) {
         String message = assertThrows(UsageException.class, () -> resolve(spec)).getMessage();

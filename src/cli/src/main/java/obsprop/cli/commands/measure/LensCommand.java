@@ -69,6 +69,7 @@ public final class LensCommand implements Callable<Report> {
 
     private Seen seen(NamedVector vector, Lens lens, Session session) {
         List<Lens.Alignment> all = lens.alignments(vector.direction());
+        session.requireFinite("a token's alignment", all.stream().mapToDouble(Lens.Alignment::dot).toArray());
         return new Seen(vector, named(Lens.top(all, measure, k), session), named(Lens.bottom(all, measure, k), session));
     }
 

@@ -57,6 +57,7 @@ public final class NormsCommand implements Callable<Report> {
             List<NormErrors.Group> groups = groups(session);
             List<NormInput> inputs = NormStatistics.of(
                     session.model(), groups.stream().flatMap(g -> g.prompts().stream()).toList());
+            inputs.forEach(input -> session.requireFinite("the residual stream", input.meanLength(), input.gain().mean()));
             List<NormsReport.Errors> errors = new ArrayList<>();
             if (!resolved.isEmpty()) {
                 NormErrors of = new NormErrors(session.model());

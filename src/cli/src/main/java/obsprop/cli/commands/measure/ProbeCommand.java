@@ -123,6 +123,7 @@ public final class ProbeCommand implements Callable<Report> {
                 }
                 double[][] some = PooledActivations.of(session.model(), tokens.subList(from, to), vector.site().layer(),
                         vector.site().point(), pooling);
+                session.requireFinite("an activation", some);
                 System.arraycopy(some, 0, all, from, some.length);
                 progress.step(to - from);
                 from = to;

@@ -13,6 +13,7 @@ import obsprop.analysis.scores.PairScores;
 import obsprop.analysis.scores.ScoreOptions;
 import obsprop.analysis.scores.ScoreRun;
 import obsprop.analysis.scores.ScoreState;
+import obsprop.analysis.scores.VectorScores;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.NamedVector;
@@ -68,7 +69,22 @@ final class ScoringOptions {
                 throw new UsageException("the texts hold no token: " + texts.files().stream().map(Path::toString)
                         .collect(Collectors.joining(", ")));
             }
+            requireScores(session, vectors, state, common);
             return state;
+        }
+    }
+
+    /** Scores that are not finite are left out; where none is left there is no result. */
+    private static void requireScores(Session session, List<NamedVector> vectors, ScoreState state, CommonOptions common) {
+        for (int v = 0; v < vectors.size(); v++) {
+            VectorScores scores = state.vectors().get(v);
+            if (scores.count() == 0) {
+                throw session.notFinite("every score of " + vectors.get(v).name());
+            }
+            if (scores.notFinite() > 0) {
+                common.note(scores.notFinite() + " of " + state.tokens() + " scores of " + vectors.get(v).name()
+                        + " are not finite and were left out");
+            }
         }
     }
 

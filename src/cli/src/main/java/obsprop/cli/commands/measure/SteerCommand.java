@@ -1,6 +1,7 @@
 package obsprop.cli.commands.measure;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -86,9 +87,15 @@ public final class SteerCommand implements Callable<Report> {
             List<Integer> edited = edited(prompt, vector);
             try (Steering steering = new Steering(session.model(), prompt.array(), vector.scored())) {
                 Map<Integer, Edit> edits = edits(session, prompt, vector, edited);
+                double[] scores = steering.scores();
+                session.requireFinite("a score y . x", scores);
+                session.requireFinite("a logit", steering.before().logits());
                 Steering.Outcome outcome = steering.steer(edits);
+                if (!Arrays.stream(outcome.after().logits()).allMatch(Double::isFinite)) {
+                    throw new UsageException("the steered model's logits are not finite: give --add, --set or --factor a smaller number");
+                }
                 List<ResolvedObservable> observables = vectors.observables(session);
-                return SteerReport.of(session, vector, prompt, edits, steering.scores(), outcome, observables, k);
+                return SteerReport.of(session, vector, prompt, edits, scores, outcome, observables, k);
             }
         }
     }
