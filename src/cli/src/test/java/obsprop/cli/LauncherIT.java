@@ -129,6 +129,16 @@ class LauncherIT {
         }
     }
 
+    @Test
+    void aBorrowedLibraryGoesInTheEnd() throws Exception {
+        Assumptions.assumeTrue(Files.isDirectory(Path.of("/proc/self")), "no folder that can never be written");
+        Path temporary = Files.createDirectory(folder.resolve("temporary"));
+        Ended ended = run(running(), Map.of("XDG_CACHE_HOME", "/proc/nope", "OBSPROP_JVM_OPTS", "-Djava.io.tmpdir=" + temporary),
+                "lens", "--observable", "\" she\"");
+        assertEquals(0, ended.code(), ended.err());
+        assertEquals(List.of(), names(temporary));
+    }
+
     private static List<String> names(Path folder) throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
             return files.map(file -> file.getFileName().toString()).toList();

@@ -51,6 +51,8 @@ final class TokenizerLibrary {
             return unpack(platform, folder);
         } catch (IOException e) {
             Path temporary = Files.createTempDirectory("obsprop");
+            // Deleted at the end, last what was named first.
+            temporary.toFile().deleteOnExit();
             for (String file : files()) {
                 temporary.resolve(file).toFile().deleteOnExit();
             }
