@@ -11,12 +11,14 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
 import obsprop.analysis.attribution.Attribution;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.cli.output.Table.Column;
 import obsprop.cli.output.Table;
+import obsprop.cli.output.Visible;
 import obsprop.cli.tokens.ResolvedObservable;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
@@ -75,7 +77,7 @@ record AttributeReport(String model, ResolvedObservable observable, List<String>
         heads().stream().sorted(Comparator.comparingDouble((Part part) -> -Math.abs(part.value))).limit(LARGEST)
                 .forEach(part -> largest.row("L" + part.layer + "H" + part.head,
                         part.token + " \"" + texts.get(part.token) + "\"", Numbers.fixed(part.value)));
-        return ObservableView.text(List.of(observable)) + "\nat token " + position + ", \"" + texts.get(position)
+        return ObservableView.text(List.of(observable)) + "\nat token " + position + ", \"" + Visible.of(texts.get(position))
                 + "\", of " + texts.size() + "\n" + summed + "\nlargest contributions of heads\n" + largest;
     }
 
@@ -98,8 +100,8 @@ record AttributeReport(String model, ResolvedObservable observable, List<String>
             tensors.put("embedding", vector(arena, parts.embedding()));
             tensors.put("constant", vector(arena, parts.constant()));
             tensors.put("total", vector(arena, parts.total()));
-            SafetensorsWriter.write(file, tensors, Map.of("model", model, "observable", observable.name(),
-                    "rule", "direct", "position", Integer.toString(position)));
+            SafetensorsWriter.write(file, tensors, new TreeMap<>(Map.of("model", model, "observable", observable.name(),
+                    "rule", "direct", "position", Integer.toString(position))));
         }
     }
 

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import obsprop.analysis.patching.FoundPath;
 import obsprop.analysis.patching.HeadEffects;
@@ -172,8 +173,8 @@ public final class PatchCommand implements Callable<Report> {
 
     private static void write(Path file, PatchMeanReport report) {
         try (Arena arena = Arena.ofConfined()) {
-            Map<String, Tensor> tensors = Map.of("effect", tensor(report.found().effect(), arena),
-                    "standard_error", tensor(report.found().standardError(), arena));
+            Map<String, Tensor> tensors = new TreeMap<>(Map.of("effect", tensor(report.found().effect(), arena),
+                    "standard_error", tensor(report.found().standardError(), arena)));
             SafetensorsWriter.write(file, tensors, report.metadata());
         }
     }

@@ -7,10 +7,12 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.cli.output.Table.Column;
+import obsprop.cli.output.Visible;
 import obsprop.cli.output.Table;
 import obsprop.cli.tokens.ResolvedObservable;
 import obsprop.tensor.io.SafetensorsWriter.Entry;
@@ -27,9 +29,9 @@ record TraceReport(
         implements Report {
     /** What the file says about itself. */
     Map<String, String> metadata() {
-        return Map.of("model", model, "rule", rule, "position", Integer.toString(position),
+        return new TreeMap<>(Map.of("model", model, "rule", rule, "position", Integer.toString(position),
                 "observable", observables.stream().map(ResolvedObservable::name).collect(Collectors.joining("; ")),
-                "token_ids", ids.stream().map(String::valueOf).collect(Collectors.joining(",")));
+                "token_ids", ids.stream().map(String::valueOf).collect(Collectors.joining(","))));
     }
 
     @Override
@@ -58,7 +60,7 @@ record TraceReport(
         for (int k = 0; k < observables.size(); k++) {
             values.row(observables.get(k).name(), Numbers.fixed(this.values[k]));
         }
-        text.append("at token ").append(position).append(", \"").append(texts.get(position)).append("\", of ")
+        text.append("at token ").append(position).append(", \"").append(Visible.of(texts.get(position))).append("\", of ")
                 .append(ids.size()).append("\n").append(values);
         out.ifPresent(file -> text.append("\n").append(file).append(" (rule: ").append(rule).append(")\n").append(shapes()));
         return text.toString();

@@ -1,6 +1,7 @@
 package obsprop.cli.output;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -32,12 +33,12 @@ public final class Table {
         this.columns = List.of(columns);
     }
 
-    /** Adds a row of as many cells as there are columns. */
+    /** Adds a row of as many cells as there are columns; control characters in them are shown escaped. */
     public Table row(String... cells) {
         if (cells.length != columns.size()) {
             throw new IllegalArgumentException(cells.length + " cells for " + columns.size() + " columns");
         }
-        rows.add(List.of(cells));
+        rows.add(Arrays.stream(cells).map(Visible::of).toList());
         return this;
     }
 

@@ -2,7 +2,7 @@ package obsprop.cli.tokens;
 
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Collectors;
+import obsprop.cli.output.Visible;
 
 /**
  * An observable as it was written: a weighted sum of tokens, under a name where one was given.
@@ -24,18 +24,7 @@ public record ObservableSpec(Optional<String> name, List<Term> terms) {
         /** Quoted, as the parser reads it. */
         @Override
         public String toString() {
-            return '"' + text.codePoints().mapToObj(Text::escaped).collect(Collectors.joining()) + '"';
-        }
-
-        private static String escaped(int c) {
-            return switch (c) {
-                case '"' -> "\\\"";
-                case '\\' -> "\\\\";
-                case '\n' -> "\\n";
-                case '\r' -> "\\r";
-                case '\t' -> "\\t";
-                default -> Character.isISOControl(c) ? String.format("\\u%04x", c) : Character.toString(c);
-            };
+            return '"' + Visible.of(text.replace("\\", "\\\\").replace("\"", "\\\"")) + '"';
         }
     }
 

@@ -189,7 +189,9 @@ class PatchCommandTest {
         refused(with(question, "--prompt", clean.get(0), "--corrupted", corrupted.get(0), "--tokens", "all"), "--tokens, --heads");
         assertArrayEquals(mean, table(document.get("effect")), 1e-5);
         assertTrue(Arrays.stream(table(document.get("standard_error"))).allMatch(e -> e >= 0));
-        assertArrayEquals(new int[] {5, 8}, SafetensorsFile.open(out, Arena.ofAuto()).tensor("standard_error").shape());
+        SafetensorsFile written = SafetensorsFile.open(out, Arena.ofAuto());
+        assertArrayEquals(new int[] {5, 8}, written.tensor("standard_error").shape());
+        assertEquals(List.of("effect", "standard_error"), List.copyOf(written.names()), "in the same order every time");
 
         Path over = folder.resolve("over.txt");
         Files.writeString(over, corrupted.getFirst() + "\n");

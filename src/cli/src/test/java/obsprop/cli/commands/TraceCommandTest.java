@@ -90,6 +90,18 @@ class TraceCommandTest {
     }
 
     @Test
+    void theSameRunWritesTheSameBytesAndTokensKeepToTheirLine() {
+        Path out = folder.resolve("out.safetensors");
+        Invocation run = Invocation.of("trace", "--prompt", "So\n", "--observable", "\"\n\" - #5", "--out", out.toString());
+        assertEquals(0, run.code(), run.err());
+        // In an order that does not change from one JVM to the next.
+        List<String> keys = List.copyOf(SafetensorsFile.open(out, Arena.ofAuto()).metadata().keySet());
+        assertEquals(List.of("model", "observable", "position", "rule", "token_ids"), keys);
+        assertTrue(run.out().contains("at token 1, \"\\n\", of 2\n"), run.out());
+        assertTrue(run.out().contains("  \"\\n\" "), run.out());
+    }
+
+    @Test
     void theStoryModelKnowsWhoIsSad() {
         String model = Shared.path("models/stories260k").toString();
         assertEquals(3.19, value(model, "Lily was sad because"), 0.005);

@@ -19,6 +19,15 @@ class TableTest {
     }
 
     @Test
+    void cellsKeepToTheirLine() {
+        Table table = new Table(Column.text("token"), Column.number("id")).row("a\n\t\0\033[1m", "1");
+        assertEquals("""
+                token                 id
+                a\\n\\t\\u0000\\u001b[1m   1
+                """, table.toString());
+    }
+
+    @Test
     void refusesRaggedRows() {
         assertThrows(IllegalArgumentException.class, () -> new Table(Column.text("a")).row("1", "2"));
     }

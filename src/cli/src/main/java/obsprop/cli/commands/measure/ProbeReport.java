@@ -11,6 +11,7 @@ import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.cli.output.Table;
 import obsprop.cli.output.Table.Column;
+import obsprop.cli.output.Visible;
 
 /** What {@code probe} found. */
 record ProbeReport(String model, String positive, List<String> negative, String pool, List<Probed> probes) implements Report {
@@ -47,7 +48,7 @@ record ProbeReport(String model, String positive, List<String> negative, String 
     @Override
     public String text() {
         StringBuilder text = new StringBuilder(
-                positive + " against " + String.join(", ", negative) + ", texts pooled by " + pool + "\n");
+                Visible.of(positive + " against " + String.join(", ", negative)) + ", texts pooled by " + pool + "\n");
         for (Probed probed : probes) {
             ProbeComparison c = probed.comparison;
             Table table = new Table(Column.text("probe"), Column.number("AUC"), Column.text("95 % interval"),
