@@ -6,9 +6,11 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import obsprop.cli.UsageException;
 
@@ -124,6 +126,16 @@ public final class HuggingFaceVocabulary implements Vocabulary {
         }
         String decoded = library.decode(tokenizer, new long[] {id}, false);
         return decoded.isEmpty() || decoded.indexOf(REPLACEMENT) >= 0 ? entry : decoded;
+    }
+
+    @Override
+    public Optional<String> decode(int[] ids) {
+        if (!entries.decoder() || !open) {
+            return Optional.empty();
+        }
+        String text = library.decode(tokenizer, Arrays.stream(ids).asLongStream().toArray(), false);
+        boolean cut = !text.isEmpty() && (text.charAt(0) == REPLACEMENT || text.charAt(text.length() - 1) == REPLACEMENT);
+        return cut ? Optional.empty() : Optional.of(text);
     }
 
     @Override

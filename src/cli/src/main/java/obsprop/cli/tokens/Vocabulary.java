@@ -1,6 +1,7 @@
 package obsprop.cli.tokens;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 
 /** The tokens of a model: text to ids and back. The engine knows ids only. */
@@ -30,6 +31,11 @@ public interface Vocabulary extends AutoCloseable {
      * vocabulary spells bytes (GPT-2's {@code Ġshe} is {@code " she"}), else the vocabulary's entry.
      */
     String text(int id);
+
+    /** What the tokens {@code ids} spell together; nothing where that is unknown, or they begin or end within a character. */
+    default Optional<String> decode(int[] ids) {
+        return Optional.empty();
+    }
 
     @Override
     void close();

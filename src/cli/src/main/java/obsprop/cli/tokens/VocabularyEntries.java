@@ -13,11 +13,13 @@ import java.util.Objects;
  * vocabulary (an object of entry to id, or Unigram's array of [entry, score]) and the added tokens.
  *
  * @param ids every entry's id
+ * @param decoder whether the file says how tokens become text again; without that a blank would stand between any two
  * @param bytes whether entries are spelled in GPT-2's letters for bytes
  */
-record VocabularyEntries(Map<String, Integer> ids, boolean bytes) {
+record VocabularyEntries(Map<String, Integer> ids, boolean decoder, boolean bytes) {
     static VocabularyEntries read(String json) throws IOException {
         Map<String, Integer> ids = new HashMap<>();
+        boolean decoder = false;
         boolean bytes = false;
         try (JsonParser parser = new JsonFactory().createParser(json)) {
             parser.nextToken();
@@ -27,12 +29,15 @@ record VocabularyEntries(Map<String, Integer> ids, boolean bytes) {
                 switch (field) {
                     case "added_tokens" -> addedTokens(parser, ids);
                     case "model" -> model(parser, ids);
-                    case "decoder" -> bytes = mentionsByteLevel(parser);
+                    case "decoder" -> {
+                        decoder = parser.currentToken() != JsonToken.VALUE_NULL;
+                        bytes = mentionsByteLevel(parser);
+                    }
                     default -> parser.skipChildren();
                 }
             }
         }
-        return new VocabularyEntries(ids, bytes);
+        return new VocabularyEntries(ids, decoder, bytes);
     }
 
     private static void addedTokens(JsonParser parser, Map<String, Integer> ids) throws IOException {

@@ -10,7 +10,9 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.stream.StreamSupport;
 import obsprop.cli.Shared;
@@ -59,6 +61,38 @@ class HuggingFaceVocabularyTest {
             assertEquals(List.of("\u2581she", "\u2581he"),
                     observable.tokens().stream().map(ResolvedObservable.TokenWeight::text).toList());
         }
+    }
+
+    @Test
+    void decodesTokensTogether() throws IOException {
+        String text = "na\u00efve \u65e5\u672c\u8a9e \ud83d\ude00 she he";
+        for (Path model : List.of(Shared.path("tokenizers/gpt2"), Shared.path("models/stories260k"))) {
+            try (Vocabulary vocabulary = HuggingFaceVocabulary.of(model, 50257)) {
+                int[] ids = vocabulary.encode(text).stream().mapToInt(Vocabulary.Piece::id).toArray();
+                assertEquals(Optional.of(text), vocabulary.decode(ids));
+                assertEquals(Optional.of(""), vocabulary.decode(new int[0]));
+                for (int at = 0; at < ids.length; at++) {
+                    Context all = Context.of(ids, at, vocabulary);
+                    assertEquals(text, all.text());
+                    assertEquals(text, all.marked().replaceAll("[\\[\\]]", ""));
+                    // Cut anywhere, it is a part of the text, whole characters only.
+                    int from = Math.max(0, at - 4);
+                    int[] some = Arrays.copyOfRange(ids, from, Math.min(ids.length, at + 5));
+                    String part = Context.of(some, at - from, vocabulary).text();
+                    assertTrue(text.contains(part.strip()), part);
+                }
+            }
+        }
+    }
+
+    @Test
+    void whatCannotBeDecodedIsSpelledTokenByToken() throws IOException {
+        Files.writeString(folder.resolve("tokenizer.json"), """
+                {"decoder": null, "model": {"type": "WordLevel", "vocab": {"a": 0, "\u2581b": 1}, "unk_token": "a"}}""");
+        try (Vocabulary vocabulary = HuggingFaceVocabulary.of(folder, 3)) {
+            assertEquals(new Context("a ba", "a[ b]a"), Context.of(new int[] {0, 1, 0}, 1, vocabulary));
+        }
+        assertEquals(new Context("#2#5", "[#2]#5"), Context.of(new int[] {2, 5}, 0, new IdVocabulary(7, "")));
     }
 
     @Test

@@ -19,6 +19,7 @@ import obsprop.cli.output.Report;
 import obsprop.cli.output.Table;
 import obsprop.cli.output.Table.Column;
 import obsprop.cli.session.Session;
+import obsprop.cli.tokens.Context;
 import obsprop.cli.tokens.Vocabulary;
 
 /** What {@code score} found. */
@@ -31,18 +32,10 @@ record ScoreReport(String model, long windows, long tokens, List<Scored> vectors
     private record Scored(NamedVector vector, VectorScores scores, List<Shown> top, List<Shown> bottom) {
     }
 
-    /** A token in words; the context marks it. */
-    private record Shown(ScoredToken token, String text, String context, String marked) {
+    /** A token in words. */
+    private record Shown(ScoredToken token, String text, Context context) {
         static Shown of(ScoredToken token, Vocabulary vocabulary) {
-            String[] texts = Arrays.stream(token.context()).mapToObj(vocabulary::text).toArray(String[]::new);
-            String context = plain(String.join("", texts));
-            texts[token.at()] = "[" + texts[token.at()] + "]";
-            return new Shown(token, vocabulary.text(token.token()), context, plain(String.join("", texts)));
-        }
-
-        /** SentencePiece's mark for a blank is a blank in running text. */
-        private static String plain(String text) {
-            return text.replace('\u2581', ' ');
+            return new Shown(token, vocabulary.text(token.token()), Context.of(token.context(), token.at(), vocabulary));
         }
     }
 
@@ -85,7 +78,7 @@ record ScoreReport(String model, long windows, long tokens, List<Scored> vectors
     private static ObjectNode json(Scored scored, Shown shown) {
         return Json.object().put("vector", scored.vector.name()).put("score", shown.token.score())
                 .put("token", shown.token.token()).put("text", shown.text).put("document", shown.token.document())
-                .put("position", shown.token.position()).put("context", shown.context);
+                .put("position", shown.token.position()).put("context", shown.context.text());
     }
 
     @Override
@@ -103,18 +96,9 @@ record ScoreReport(String model, long windows, long tokens, List<Scored> vectors
     private static Table table(List<Shown> tokens) {
         Table table = new Table(Column.number("score"), Column.text("token"), Column.number("document"),
                 Column.number("position"), Column.text("context"));
-        tokens.forEach(shown -> table.row(Numbers.fixed(shown.token.score()), visible(shown.text),
-                Long.toString(shown.token.document()), Integer.toString(shown.token.position()), visible(shown.marked)));
+        tokens.forEach(shown -> table.row(Numbers.fixed(shown.token.score()), shown.text,
+                Long.toString(shown.token.document()), Integer.toString(shown.token.position()), shown.context.marked()));
         return table;
-    }
-
-    private static String visible(String text) {
-        return text.codePoints().mapToObj(c -> switch (c) {
-            case '\n' -> "\\n";
-            case '\t' -> "\\t";
-            case '\r' -> "\\r";
-            default -> Character.isISOControl(c) ? String.format("\\u%04x", c) : Character.toString(c);
-        }).collect(Collectors.joining());
     }
 
     /** Bins, neighbours taken together so that there are few, with bars. */

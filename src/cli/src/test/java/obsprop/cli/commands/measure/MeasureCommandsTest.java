@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -128,6 +129,17 @@ class MeasureCommandsTest {
         Invocation other = run("score", arguments);
         assertEquals(2, other.code(), other.err());
         assertEquals(1, other.err().lines().count(), other.err());
+    }
+
+    @Test
+    void contextsAreReadable() throws IOException {
+        String line = "na\u00efve \u65e5\u672c\u8a9e \ud83d\ude00 she he";
+        String file = write("letters.txt", line + "\n");
+        JsonNode top = run("score", "--text", file, "--context", "99", "-k", "99", "--json").json().get("top");
+        assertTrue(top.size() > 10);
+        top.forEach(token -> assertEquals(line, token.get("context").asText()));
+        String report = run("score", "--text", file, "--context", "99", "-k", "99").out();
+        assertTrue(report.contains("[\u65e5]\u672c\u8a9e") && report.contains("\ud83d\ude00[ she] he\n"), report);
     }
 
     @Test
