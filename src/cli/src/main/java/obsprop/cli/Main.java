@@ -7,12 +7,15 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import obsprop.backend.Backend;
+import obsprop.cli.options.OptionalValue;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.launcher.Arguments;
 import obsprop.tensor.io.FormatException;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine;
 
@@ -33,6 +36,7 @@ public final class Main {
         this.line = line
                 .setOut(out).setErr(err)
                 .setExpandAtFiles(false)
+                .setAllowOptionsAsOptionParameters(true)
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler((e, given) -> misused(e))
                 .setExecutionExceptionHandler((e, command, given) -> failed(e));
@@ -76,8 +80,27 @@ public final class Main {
     }
 
     private int execute(List<String> arguments) {
+        Optional<CommandLine.ParameterException> missing = missingValue(arguments);
+        if (missing.isPresent()) {
+            return misused(missing.get());
+        }
         int code = line.execute(arguments.toArray(String[]::new));
         return code == DONE ? print(last(line.getParseResult())) : code;
+    }
+
+    /** An option in the place of another one's value; attached, as in {@code --prompt=--json}, it is a value. */
+    private Optional<CommandLine.ParameterException> missingValue(List<String> arguments) {
+        CommandLine command = line;
+        for (int i = 0; i + 1 < arguments.size(); i++) {
+            command = command.getSubcommands().getOrDefault(arguments.get(i), command);
+            OptionSpec option = command.getCommandSpec().findOption(arguments.get(i));
+            String next = arguments.get(i + 1);
+            if (option != null && option.arity().min() > 0 && OptionalValue.isOption(next, command.getCommandSpec())) {
+                return Optional.of(new CommandLine.ParameterException(command, "Expected a value for option '" + arguments.get(i)
+                        + "' but found the option '" + next + "': if that is the value, write " + arguments.get(i) + "=" + next));
+            }
+        }
+        return Optional.empty();
     }
 
     private static ParseResult last(ParseResult result) {

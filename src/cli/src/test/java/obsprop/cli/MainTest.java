@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.io.Writer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
@@ -94,6 +95,25 @@ class MainTest {
             assertEquals(2, run(() -> new Answer(42), wrong.toArray(String[]::new)), wrong.toString());
             assertTrue(err.toString().matches("obsprop: .+\\n"), err.toString());
             assertEquals("", out.toString());
+        }
+    }
+
+    @Test
+    void aValueMayLookLikeAnOption() {
+        for (List<String> written : List.of(List.of("--prompt=--json"), List.of("--prompt=-h"), List.of("--prompt=-hello"),
+                List.of("--prompt", "-hello"), List.of("--prompt", "-1"))) {
+            List<String> arguments = new ArrayList<>(List.of("trace", "--observable", "#5"));
+            arguments.addAll(written);
+            Invocation run = Invocation.of(arguments.toArray(String[]::new));
+            assertEquals(0, run.code(), written + run.err());
+            assertTrue(run.out().contains("at token "), run.out());
+        }
+        for (List<String> forgotten : List.of(List.of("trace", "--prompt", "--json"), List.of("trace", "--out", "--model=x"),
+                List.of("weights", "train", "--out", "--quiet"))) {
+            Invocation run = Invocation.of(forgotten.toArray(String[]::new));
+            assertEquals(2, run.code());
+            String option = forgotten.get(forgotten.size() - 2) + "=" + forgotten.getLast();
+            assertTrue(run.err().matches("obsprop: .*write " + option + " .*\\n"), run.err());
         }
     }
 

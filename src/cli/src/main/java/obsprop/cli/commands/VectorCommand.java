@@ -8,6 +8,7 @@ import obsprop.cli.UsageException;
 import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
+import obsprop.cli.options.OptionalValue;
 import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptPairOptions;
 import obsprop.cli.output.Report;
@@ -69,6 +70,7 @@ public final class VectorCommand implements Callable<Report> {
     private MlpPoint point;
 
     @Option(names = "--self-error", paramLabel = "SHARE", arity = "0..1", fallbackValue = "0.1",
+            preprocessor = OptionalValue.class,
             description = "also report predicted and actual effects of steps along the vector, and the largest step whose error"
                     + " stays under SHARE (default: 0.1) of the prediction")
     private Optional<Double> share;

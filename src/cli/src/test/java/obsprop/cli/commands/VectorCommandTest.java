@@ -70,7 +70,7 @@ class VectorCommandTest {
         assertTrue(mlp.get("lambda").asDouble() > 0 && mlp.get("lambda").asDouble() < 1);
         assertEquals(0, mlp.get("value").asDouble(), 1e-4);
         assertEquals("residual1@18", document.get("site").get("text").asText());
-        JsonNode clean = run(fixture, "--path", "mlp3@-1 <= attn1.*@18", "--self-error").json().get("self_error");
+        JsonNode clean = run(fixture, "--path", "mlp3@-1 <= attn1.*@18", "--self-error", "--quiet").json().get("self_error");
         JsonNode along = clean.get("along_path");
         assertEquals("found", along.get("reach").asText());
         assertTrue(along.get("steps").get(0).get("error").asDouble() < 0.1);
