@@ -45,7 +45,7 @@ public final class PathSearch {
             PathEffect tail = PathPatching.effect(pair, readout, options.mode(), options.tail(), Reach.NAMED);
             List<FoundPath> beam = List.of(new FoundPath(tail.path(), tail.effect()));
             Predecessors predecessors = new Predecessors(pair, options.mode(), meter);
-            for (int depth = tail.path().steps().size(); depth < options.depth(); depth++) {
+            for (int depth = tail.path().steps().size(); depth < options.depth() && !areComplete(beam); depth++) {
                 Best best = new Best();
                 for (FoundPath found : beam) {
                     if (isComplete(found.path())) {
@@ -63,6 +63,10 @@ public final class PathSearch {
 
     private boolean mayRead(int token) {
         return tokens.isEmpty() || tokens.contains(token);
+    }
+
+    private static boolean areComplete(List<FoundPath> beam) {
+        return beam.stream().allMatch(found -> isComplete(found.path()));
     }
 
     private static boolean isComplete(Path path) {

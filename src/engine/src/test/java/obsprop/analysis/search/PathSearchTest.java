@@ -1,9 +1,12 @@
 package obsprop.analysis.search;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -112,6 +115,9 @@ class PathSearchTest {
         List<FoundPath> found = PathSearch.run(pair, readout, one);
         assertEquals(3, found.size());
         assertTrue(wide.rank().order().compare(all.getFirst().effect(), found.getFirst().effect()) <= 1e-12);
+        var endless = new SearchOptions(wide.mode(), wide.rank(), 3, Integer.MAX_VALUE, Path.OUTPUT, List.of());
+        assertTimeoutPreemptively(Duration.ofMinutes(1), () -> PathSearch.run(pair, readout, endless))
+                .forEach(f -> assertInstanceOf(Step.Embedding.class, f.path().steps().getLast()));
         Path tail = new Path(all.getFirst().path().steps().subList(0, 1));
         if (!(tail.steps().getFirst() instanceof Step.Embedding)) {
             var fixed = new SearchOptions(wide.mode(), wide.rank(), 1, 2, tail, List.of(1, -1));
