@@ -23,6 +23,7 @@ final class CorpusCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        TrainCommand.atLeastOne("--documents", documents);
         try (OutputDirectory directory = OutputDirectory.create(out)) {
             Corpus.write(directory, documents, seed);
             directory.commit();

@@ -5,7 +5,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import obsprop.model.io.Config;
+import obsprop.tensor.io.FormatException;
 import obsprop.weights.checkpoint.ConfigJson;
 import obsprop.weights.checkpoint.FamilyLayout;
 import obsprop.weights.checkpoint.RandomCheckpoint;
@@ -33,6 +35,11 @@ final class RandomCommand implements Callable<Integer> {
 
         ConfigJson read() {
             return config == null ? ConfigJson.like(like) : ConfigJson.read(config);
+        }
+
+        @Override
+        public String toString() {
+            return config == null ? "--like " + like : "--config " + config;
         }
     }
 
@@ -63,10 +70,20 @@ final class RandomCommand implements Callable<Integer> {
         json.setType(dtype.dtype());
         try (OutputDirectory directory = OutputDirectory.create(out)) {
             directory.write("config.json", json.text());
-            List<TensorSpec> specs = FamilyLayout.of(Config.read(directory.file("config.json")));
+            List<TensorSpec> specs = specs(directory.file("config.json"));
             RandomCheckpoint.write(directory, specs, dtype.dtype(), maxShardSize, seed, spread);
             directory.commit();
         }
         return 0;
+    }
+
+    /** What the configuration implies; where that is impossible, it is named as the user knows it, not by its temporary file. */
+    private List<TensorSpec> specs(Path config) {
+        try {
+            return FamilyLayout.of(Config.read(config));
+        } catch (FormatException e) {
+            String given = changes.entrySet().stream().map(change -> " --set " + change).collect(Collectors.joining());
+            throw new FormatException(e.getMessage().replace(config.toString(), shape + given), e);
+        }
     }
 }

@@ -24,6 +24,8 @@ import picocli.CommandLine.Spec;
         description = "Train a model on a corpus with planted facts. With --out alone: generates the corpus and trains the"
                 + " demo model.")
 final class TrainCommand implements Callable<Integer> {
+    private static final int MOST_THREADS = 1024;
+
     @Option(names = "--out", required = true, description = "model directory to create")
     private Path out;
 
@@ -85,7 +87,8 @@ final class TrainCommand implements Callable<Integer> {
             throw new FormatException(e.getMessage(), e);
         }
         atLeastOne("--checkpoint-every", checkpointEvery);
-        threads.ifPresent(count -> atLeastOne("--threads", count));
+        atLeastOne("--documents", documents);
+        threads.ifPresent(TrainCommand::requireThreads);
         PrintWriter err = spec.commandLine().getErr();
         Path texts = corpus.orElseGet(this::generated);
         ConfigJson json = config.map(ConfigJson::read).orElseGet(TrainingRun::demoConfig);
@@ -102,7 +105,14 @@ final class TrainCommand implements Callable<Integer> {
         return 0;
     }
 
-    private static void atLeastOne(String option, int value) {
+    private static void requireThreads(int count) {
+        atLeastOne("--threads", count);
+        if (count > MOST_THREADS) {
+            throw new FormatException("--threads: " + count + " is too many: give " + MOST_THREADS + " or fewer");
+        }
+    }
+
+    static void atLeastOne(String option, int value) {
         if (value < 1) {
             throw new FormatException(option + ": " + value + " is too few: give 1 or more");
         }

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
 import obsprop.model.io.Config;
+import obsprop.tensor.io.FormatException;
 import obsprop.tensor.io.SafetensorsFile;
 import obsprop.weights.checkpoint.FamilyLayout;
 import obsprop.weights.checkpoint.ModelFiles;
@@ -24,8 +25,6 @@ import picocli.CommandLine.Spec;
         description = "Check the weights of a model directory against its config.json and that all values are finite, then"
                 + " open it and predict from one token. Exit code 2 where something is wrong.")
 final class VerifyCommand implements Callable<Integer> {
-    private static final int FOUND_PROBLEMS = 2;
-
     @Parameters(paramLabel = "MODEL", description = "model directory")
     private Path model;
 
@@ -48,7 +47,10 @@ final class VerifyCommand implements Callable<Integer> {
             problems = Verification.firstPrediction(model);
         }
         report(config.requireString("model_type"), specs, problems);
-        return problems.isEmpty() ? 0 : FOUND_PROBLEMS;
+        if (!problems.isEmpty()) {
+            throw FormatException.in(model, problems.size() + " problems, listed on stdout");
+        }
+        return 0;
     }
 
     private void report(String family, List<TensorSpec> specs, List<String> problems) {

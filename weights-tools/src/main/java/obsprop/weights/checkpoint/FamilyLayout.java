@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import obsprop.model.io.Config;
+import obsprop.tensor.io.FormatException;
 import obsprop.weights.checkpoint.TensorSpec.Role;
 
 /** Which parameters, of which names and shapes, a config.json implies: one method a family of names. */
@@ -23,9 +24,14 @@ public final class FamilyLayout {
     /**
      * The parameters of a model, in the order in which they are used.
      *
-     * @throws obsprop.tensor.io.FormatException if the family is unknown or a size is missing
+     * @throws obsprop.tensor.io.FormatException if the family is unknown, or a size is missing or impossible
      */
     public static List<TensorSpec> of(Config config) {
+        for (String heads : List.of("n_head", "num_heads", "num_attention_heads")) {
+            if (config.intOr(heads, 1) < 1) {
+                throw config.refuse(heads, "is " + config.intOr(heads, 1) + ", expected 1 or more");
+            }
+        }
         FamilyLayout layout = new FamilyLayout(config);
         String type = config.requireString("model_type");
         switch (type) {
@@ -44,7 +50,20 @@ public final class FamilyLayout {
                 new LlamaLayout(config, layout, type).add();
             }
         }
+        layout.requirePossible();
         return List.copyOf(layout.specs);
+    }
+
+    private void requirePossible() {
+        for (TensorSpec spec : specs) {
+            if (spec.shape().stream().anyMatch(size -> size < 1)) {
+                throw new FormatException(config.where() + ": implies a tensor " + spec.name() + " of shape " + spec.shape()
+                        + ": all sizes have to be 1 or more");
+            }
+        }
+        if (specs.stream().noneMatch(spec -> spec.role() == Role.OUTPUT_WEIGHT)) {
+            throw new FormatException(config.where() + ": implies a model without layers: give it 1 or more");
+        }
     }
 
     /** The values of {@code model_type} that are known, sorted. */

@@ -77,6 +77,19 @@ class ConvertTest {
     }
 
     @Test
+    void findingsAreOnStdoutAndTheirNumberIsOnStderr() throws IOException {
+        Path model = Files.createDirectory(dir.resolve("deeper"));
+        Files.copy(Program.golden("gpt2").resolve("model.safetensors"), model.resolve("model.safetensors"));
+        Files.writeString(model.resolve("config.json"),
+                Files.readString(Program.golden("gpt2").resolve("config.json")).replace("\"n_layer\": 3", "\"n_layer\": 4"));
+        for (Program.Run run : List.of(Program.run("verify", model), Program.run("verify", "--json", model))) {
+            assertEquals(2, run.exitCode());
+            assertTrue(run.out().contains("transformer.h.3.ln_1.weight: missing"), run.out());
+            assertEquals("weights: " + model + ": 12 problems, listed on stdout\n", run.err());
+        }
+    }
+
+    @Test
     void badInputIsOneLineAndNothingStays() throws IOException {
         byte[] whole = Files.readAllBytes(Program.golden("gpt2").resolve("model.safetensors"));
         Path truncated = Files.createDirectory(dir.resolve("truncated"));
@@ -93,6 +106,13 @@ class ConvertTest {
         refused("no such shape", "random", "--like", "gpt-99", "--out", out);
         refused("already exists", "random", "--like", "gpt2", "--out", unknown);
         refused("expected an integer", "random", "--like", "gpt2", "--set", "n_layer=many", "--out", out);
+        refused("n_layer=many", "random", "--like", "gpt2", "--set", "n_layer=many", "--out", out);
+        refused("without layers", "random", "--like", "gpt2", "--set", "n_layer=-1", "--out", out);
+        refused("[50257, 0]", "random", "--like", "gpt2", "--set", "n_embd=0", "--out", out);
+        refused("n_head: is 0", "random", "--like", "gpt2", "--set", "n_head=0", "--out", out);
+        refused("--documents: -1", "corpus", "--documents", "-1", "--out", out);
+        refused("--documents: 0", "train", "--documents", "0", "--out", out);
+        refused("--threads: 100000", "train", "--threads", "100000", "--out", out);
         refused("not a size", "random", "--like", "gpt2", "--max-shard-size", "much", "--out", out);
         assertEquals(Set.of("truncated", "unknown"), names());
     }
