@@ -54,7 +54,7 @@ final class Commands implements Runnable {
     static CommandLine line(List<String> arguments) {
         CommandLine line = new CommandLine(new Commands());
         List<Entry> named = ALL.stream().filter(entry -> !arguments.isEmpty() && entry.name.equals(arguments.getFirst())).toList();
-        (named.isEmpty() ? ALL : named).forEach(entry -> line.addSubcommand(entry.name, entry.make.get()));
+        (named.isEmpty() ? ALL : named).forEach(entry -> line.addSubcommand(entry.name, new CommandLine(entry.make.get())));
         if (named.isEmpty()) {
             line.addSubcommand(new WeightsCommand());
         }

@@ -90,6 +90,7 @@ class MainTest {
     void wrongUsageIsOneLineAndTwo() {
         for (List<String> wrong : List.of(List.<String>of(), List.of("nothing"), List.of("run", "--nothing"), List.of("run", "more"),
                 List.of("run", "--device", "tpu"), List.of("run", "--threads", "x"), List.of("run", "--threads", "0"),
+                List.of("run", "--threads", "1000000"),
                 List.of("run", "--model"), List.of("run", "--json", "--json"))) {
             err.getBuffer().setLength(0);
             assertEquals(2, run(() -> new Answer(42), wrong.toArray(String[]::new)), wrong.toString());

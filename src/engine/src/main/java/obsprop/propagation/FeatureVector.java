@@ -109,7 +109,8 @@ public record FeatureVector(double[] direction, Site site, Provenance provenance
     private static Site site(Path file, Map<String, String> metadata) {
         String text = metadata.get(SITE);
         if (text == null) {
-            throw FormatException.in(file, "has no 'site' in its metadata: say where in the residual stream it lives");
+            throw FormatException.in(file, "has no 'site' in its metadata: say where in the residual stream it lives, on the"
+                    + " command line with --site, as in residual2@-1");
         }
         try {
             return Site.parse(text);

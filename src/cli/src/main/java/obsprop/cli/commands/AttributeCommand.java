@@ -9,7 +9,6 @@ import obsprop.analysis.runs.CachedRun;
 import obsprop.analysis.runs.PromptPair;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
-import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptOptions;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.MemoryPlan;
@@ -46,7 +45,7 @@ public final class AttributeCommand implements Callable<Report> {
 
     @Override
     public Report call() {
-        out.ifPresent(file -> OutputFile.checked(file, "--out"));
+        out.ifPresent(file -> common.requireOutput(file, "--out"));
         try (Session session = common.open()) {
             ResolvedObservable observable = PairSession.one(observables.resolve(session.vocabulary()));
             Prompt prompt = prompts.resolve(session.vocabulary(), session.config().maxPositions(), common);

@@ -19,10 +19,12 @@ import obsprop.cli.tokens.ResolvedObservable;
 import obsprop.cli.tokens.Vocabulary;
 import obsprop.propagation.Observable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.IModelTransformer;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 
 /** The method's first question on the built-in model, answered in plain words. */
-@Command(name = "demo", mixinStandardHelpOptions = true, sortOptions = false,
+@Command(name = "demo", mixinStandardHelpOptions = true, sortOptions = false, modelTransformer = DemoCommand.WithoutModel.class,
         description = "Asks the built-in model which attention heads make it say \" she\" after a woman's name, and answers in"
                 + " plain words: by the weights alone, and checked by exact patching.")
 public final class DemoCommand implements Callable<Report> {
@@ -38,9 +40,18 @@ public final class DemoCommand implements Callable<Report> {
     @Mixin
     private CommonOptions common;
 
+    /** Takes no model but the built-in one. */
+    static final class WithoutModel implements IModelTransformer {
+        @Override
+        public CommandSpec transform(CommandSpec command) {
+            command.remove(command.findOption("--model"));
+            return command;
+        }
+    }
+
     @Override
     public Report call() {
-        try (Session session = common.openDemo()) {
+        try (Session session = common.open()) {
             Vocabulary vocabulary = session.vocabulary();
             ResolvedObservable resolved = ResolvedObservable.of(ObservableParser.parse(OBSERVABLE), vocabulary);
             Observable n = resolved.forEngine();

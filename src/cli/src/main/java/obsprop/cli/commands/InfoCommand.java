@@ -39,9 +39,17 @@ public final class InfoCommand implements Callable<Report> {
         if (length < 1 || prompts < 1 || observables < 1) {
             throw new UsageException("--tokens, --prompts and --observables: give 1 or more each");
         }
+        if (length > session.config().maxPositions()) {
+            common.note("--tokens: " + length + " are more than the model's context of " + session.config().maxPositions()
+                    + " holds: such a prompt would be refused");
+        }
         int rows = Math.toIntExact(Math.min(Integer.MAX_VALUE, (long) length * prompts));
         int atOnce = new Propagator(session.model()).atOnce(rows, observables);
-        return new PlannedRun(length, prompts, observables, atOnce, memory.run(prompts, length, atOnce));
+        try {
+            return new PlannedRun(length, prompts, observables, atOnce, memory.run(prompts, length, atOnce));
+        } catch (ArithmeticException e) {
+            throw new UsageException("--tokens, --prompts and --observables: no machine has the memory for such a run: give less", e);
+        }
     }
 
     @Override

@@ -26,7 +26,6 @@ import obsprop.cli.UsageException;
 import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
-import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptPairOptions;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.MemoryPlan;
@@ -94,7 +93,7 @@ public final class PatchCommand implements Callable<Report> {
         if (heads && reach.isPresent()) {
             throw new UsageException("--tokens goes with --path: a head patched by itself always reads at all tokens");
         }
-        out.ifPresent(file -> OutputFile.checked(file, "--out"));
+        out.ifPresent(file -> common.requireOutput(file, "--out"));
         if (pairs.isPresent()) {
             return mean(pairs.get());
         }

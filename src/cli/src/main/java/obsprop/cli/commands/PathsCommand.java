@@ -11,6 +11,7 @@ import obsprop.analysis.search.Rank;
 import obsprop.analysis.search.SearchOptions;
 import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
+import obsprop.cli.options.Count;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.PromptPairOptions;
 import obsprop.cli.output.Report;
@@ -66,6 +67,8 @@ public final class PathsCommand implements Callable<Report> {
 
     @Override
     public Report call() {
+        Count.atLeastOne("--depth", depth);
+        Count.atLeastOne("--beam", beam);
         SearchOptions search = new SearchOptions(options.mode(), rank, beam, depth, tail, tokens);
         try (PairSession session = PairSession.open(common, observables, prompts, options)) {
             List<FoundPath> found = PathSearch.run(session.pair(), session.readout(), search);

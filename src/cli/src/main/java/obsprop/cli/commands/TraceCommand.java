@@ -8,7 +8,6 @@ import java.util.concurrent.Callable;
 import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
-import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptOptions;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.MemoryPlan;
@@ -72,7 +71,7 @@ public final class TraceCommand implements Callable<Report> {
 
     @Override
     public Report call() {
-        out.ifPresent(file -> OutputFile.checked(file, "--out"));
+        out.ifPresent(file -> common.requireOutput(file, "--out"));
         try (Session session = common.open()) {
             List<ResolvedObservable> resolved = observables.resolve(session.vocabulary());
             Prompt prompt = prompts.resolve(session.vocabulary(), session.config().maxPositions(), common);

@@ -9,7 +9,6 @@ import obsprop.cli.options.Choice;
 import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.OptionalValue;
-import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.PromptPairOptions;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.MemoryPlan;
@@ -110,7 +109,7 @@ public final class VectorCommand implements Callable<Report> {
 
     @Override
     public Report call() {
-        out.ifPresent(file -> OutputFile.checked(file, "--out"));
+        out.ifPresent(file -> common.requireOutput(file, "--out"));
         if (share.isPresent() && !(share.get() > 0 && share.get() < 1)) {
             throw new UsageException("--self-error: " + share.get() + " is no share: give a number between 0 and 1, as 0.1");
         }

@@ -17,13 +17,15 @@ import picocli.CommandLine.Spec;
 public final class CommonOptions {
     /** Set by the launcher, the only process that sees the user's stderr. */
     private static final String TERMINAL = "obsprop.terminal";
+    /** More cores than a machine is likely to have; a thread each takes its own memory. */
+    private static final int MOST_THREADS = 1024;
 
     @Spec(Spec.Target.MIXEE)
     private CommandSpec spec;
 
     @Option(names = "--model", paramLabel = "DIR",
             description = "a Hugging Face model directory (default: the built-in demo model)")
-    private Optional<Path> model;
+    private Optional<Path> model = Optional.empty();
 
     @Option(names = "--device", paramLabel = "WHERE", defaultValue = "auto", converter = DeviceWord.class,
             description = "auto, cpu, cuda, or cpu-scalar, the slow reference (default: ${DEFAULT-VALUE})")
@@ -64,12 +66,13 @@ public final class CommonOptions {
                 streamLayers ? Residency.STREAMED : Residency.RESIDENT));
     }
 
-    /** The same for a command about the demo model, which takes no other. */
-    public Session openDemo() {
-        if (model.isPresent()) {
-            throw new UsageException("--model is given, but this command is about the built-in model: leave it out");
-        }
-        return open();
+    /**
+     * Checks a file that is going to be written, before anything is computed.
+     *
+     * @throws UsageException where it cannot be, or the model is read from it
+     */
+    public void requireOutput(Path file, String option) {
+        OutputFile.checked(file, option, model);
     }
 
     /** Where to compute. */
@@ -79,9 +82,9 @@ public final class CommonOptions {
 
     /** How many CPU threads to use. */
     public int threads() {
-        int count = threads.orElseGet(() -> Runtime.getRuntime().availableProcessors());
-        if (count < 1) {
-            throw new UsageException("--threads: " + count + " is too few: give 1 or more");
+        int count = Count.atLeastOne("--threads", threads.orElseGet(() -> Runtime.getRuntime().availableProcessors()));
+        if (threads.isPresent() && count > MOST_THREADS) {
+            throw new UsageException("--threads: " + count + " is too many: give " + MOST_THREADS + " or fewer, best one a core");
         }
         return count;
     }

@@ -1,11 +1,10 @@
 package obsprop.cli.options;
 
-import java.util.List;
 import java.util.Optional;
-import java.util.stream.Collectors;
 import obsprop.cli.UsageException;
 import obsprop.cli.tokens.Prompt;
 import obsprop.cli.tokens.Vocabulary;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The prompt that a command runs, with the tokens that were written and no others. */
@@ -16,9 +15,8 @@ public final class PromptOptions {
     @Option(names = "--token-ids", paramLabel = "IDS", description = "the prompt as token ids, as in 1,2,3")
     private Optional<String> ids;
 
-    @Option(names = "--special-tokens",
-            description = "let the tokenizer add its special tokens (such as a BOS) to texts; by default none is added")
-    private boolean specialTokens;
+    @Mixin
+    private SpecialTokens specialTokens;
 
     /**
      * The prompt, checked to fit into {@code context} tokens.
@@ -26,6 +24,10 @@ public final class PromptOptions {
      * @throws UsageException where none is given, or it is empty, too long, or not in the vocabulary
      */
     public Prompt resolve(Vocabulary vocabulary, int context, CommonOptions common) {
+        if (specialTokens.added() && ids.isPresent()) {
+            throw new UsageException("--special-tokens: nothing is added to ids: write the special tokens' ids into --token-ids,"
+                    + " or leave it out");
+        }
         return new PromptSource("--prompt", text, "--token-ids", ids).resolve(vocabulary, context, encoder(common));
     }
 
@@ -40,17 +42,8 @@ public final class PromptOptions {
         return text.isPresent() || ids.isPresent();
     }
 
-    /** How texts are cut into tokens; tells the user what is left out. */
+    /** How texts are cut into tokens. */
     PromptSource.Encoder encoder(CommonOptions common) {
-        return specialTokens ? Vocabulary::encodeWithSpecialTokens : (vocabulary, prompt) -> {
-            List<Vocabulary.Piece> pieces = vocabulary.encode(prompt);
-            List<Vocabulary.Piece> more = vocabulary.encodeWithSpecialTokens(prompt);
-            if (more.size() > pieces.size()) {
-                common.note("no special tokens were added to the prompt; the tokenizer by itself would make it begin with "
-                        + more.stream().limit(2).map(piece -> piece.entry() + " (#" + piece.id() + ")")
-                                .collect(Collectors.joining(" ")) + ": --special-tokens lets it");
-            }
-            return pieces;
-        };
+        return (vocabulary, prompt) -> specialTokens.encode(vocabulary, prompt, common);
     }
 }

@@ -11,11 +11,13 @@ import java.util.Optional;
 import obsprop.cli.UsageException;
 import obsprop.cli.session.Session;
 import obsprop.cli.texts.Document;
+import obsprop.cli.texts.LabelField;
 import obsprop.cli.texts.Malformed;
 import obsprop.cli.texts.SampleBy;
 import obsprop.cli.texts.Texts;
 import obsprop.cli.texts.Windows;
 import obsprop.cli.tokens.Vocabulary;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The texts that a command runs over, and how they are cut. */
@@ -47,9 +49,8 @@ public final class TextOptions {
                     + " is scored once (default: the window, no overlap)")
     private Optional<Integer> stride;
 
-    @Option(names = "--special-tokens",
-            description = "let the tokenizer add its special tokens (such as a BOS) to each document; by default none is added")
-    private boolean specialTokens;
+    @Mixin
+    private SpecialTokens specialTokens;
 
     /** Reads {@link SampleBy}. */
     static final class SampleByConverter extends Choice<SampleBy> {
@@ -92,18 +93,18 @@ public final class TextOptions {
     }
 
     /** The documents of {@code some} of the files. */
-    public Texts open(List<Path> some, Optional<String> labelField, CommonOptions common) {
+    public Texts open(List<Path> some, Optional<LabelField> labelField, CommonOptions common) {
         return new Texts(some, new Texts.Format(field, labelField, sampleBy, malformed), common::note);
     }
 
     /** The documents' windows. */
-    public Windows windows(Texts texts, Session session) {
+    public Windows windows(Texts texts, Session session, CommonOptions common) {
         int length = window(session);
         int step = stride.orElse(length);
         if (step < 1 || step > length) {
             throw new UsageException("--stride: " + step + " does not lie between 1 and the window of " + length);
         }
-        return new Windows(texts, document -> tokens(document, session), length, step);
+        return new Windows(texts, document -> tokens(document, session, common), length, step);
     }
 
     /** The length of a window. */
@@ -121,17 +122,15 @@ public final class TextOptions {
     }
 
     /** A document's tokens, cut to one window; maybe none. */
-    public Cut firstWindow(Document document, Session session) {
-        int[] ids = tokens(document, session);
+    public Cut firstWindow(Document document, Session session, CommonOptions common) {
+        int[] ids = tokens(document, session, common);
         int length = window(session);
         return new Cut(Arrays.copyOf(ids, Math.min(ids.length, length)), ids.length > length);
     }
 
-    private int[] tokens(Document document, Session session) {
+    private int[] tokens(Document document, Session session, CommonOptions common) {
         Vocabulary vocabulary = session.vocabulary();
-        List<Vocabulary.Piece> pieces = specialTokens
-                ? vocabulary.encodeWithSpecialTokens(document.text()) : vocabulary.encode(document.text());
-        int[] ids = pieces.stream().mapToInt(Vocabulary.Piece::id).toArray();
+        int[] ids = specialTokens.encode(vocabulary, document.text(), common).stream().mapToInt(Vocabulary.Piece::id).toArray();
         for (int id : ids) {
             if (id >= vocabulary.size()) {
                 throw new UsageException(document.file() + ", line " + document.line() + ": the tokenizer makes the token #" + id
@@ -144,6 +143,6 @@ public final class TextOptions {
     /** All that the windows of the texts depend on, in words. */
     public String identity(Session session) {
         return String.join("\n", field, sampleBy.toString(), malformed.toString(), Integer.toString(window(session)),
-                stride.map(String::valueOf).orElse(""), Boolean.toString(specialTokens));
+                stride.map(String::valueOf).orElse(""), Boolean.toString(specialTokens.added()));
     }
 }

@@ -41,6 +41,11 @@ public final class Json {
         return Reader.STRICT.readTree(text);
     }
 
+    /** What is wrong with a text that is none, on one line. */
+    public static String problem(JsonProcessingException e) {
+        return obsprop.tensor.io.Json.problem(e.getOriginalMessage()).lines().findFirst().orElse("");
+    }
+
     /** Set up when first needed: that takes a tenth of a second. */
     private static final class Reader {
         static final ObjectReader STRICT =

@@ -39,11 +39,15 @@ public record MemoryPlan(long everything, long residuals, long cotangents) {
         }
     }
 
-    /** What a run takes beside the weights: the pass over all prompts, and the observables that go back at once. */
+    /**
+     * What a run takes beside the weights: the pass over all prompts, and the observables that go back at once.
+     *
+     * @throws ArithmeticException if that is more than a long holds
+     */
     public long run(int prompts, int tokens, int observablesAtOnce) {
         long rows = (long) prompts * tokens;
         long each = keep(rows) == Keep.EVERYTHING ? everything : residuals;
-        return rows * (each + observablesAtOnce * cotangents);
+        return Math.multiplyExact(rows, Math.addExact(each, Math.multiplyExact(observablesAtOnce, cotangents)));
     }
 
     /** What one block's state takes for one token; parts that are views of others count once. */
@@ -68,6 +72,6 @@ public record MemoryPlan(long everything, long residuals, long cotangents) {
 
     /** What a pass over {@code tokens} tokens keeps. */
     public Keep keep(long tokens) {
-        return everything * tokens <= BUDGET ? Keep.EVERYTHING : Keep.RESIDUALS;
+        return tokens <= BUDGET / everything ? Keep.EVERYTHING : Keep.RESIDUALS;
     }
 }

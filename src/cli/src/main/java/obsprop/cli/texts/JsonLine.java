@@ -8,7 +8,7 @@ import obsprop.cli.output.Json;
 /** Reads one line of JSON. */
 final class JsonLine {
     private final String field;
-    private final Optional<String> labelField;
+    private final Optional<LabelField> labelField;
 
     /** The text of a line and, where asked for, its label. */
     record Content(String text, Optional<String> label) {
@@ -23,7 +23,7 @@ final class JsonLine {
         }
     }
 
-    JsonLine(String field, Optional<String> labelField) {
+    JsonLine(String field, Optional<LabelField> labelField) {
         this.field = field;
         this.labelField = labelField;
     }
@@ -33,7 +33,7 @@ final class JsonLine {
         try {
             object = Json.read(line);
         } catch (JsonProcessingException e) {
-            throw new Wrong("is no JSON (" + e.getOriginalMessage().lines().findFirst().orElse("") + ")");
+            throw new Wrong("is no JSON (" + Json.problem(e) + ")");
         }
         if (!object.isObject()) {
             throw new Wrong("is no JSON object");
@@ -47,9 +47,10 @@ final class JsonLine {
         }
         Optional<String> label = Optional.empty();
         if (labelField.isPresent()) {
-            JsonNode value = object.get(labelField.get());
+            JsonNode value = object.get(labelField.get().name());
             if (value == null || !value.isValueNode() || value.isNull()) {
-                throw new Wrong("has no label in the field \"" + labelField.get() + "\" (--label-field names another)");
+                throw new Wrong("has no label in the field \"" + labelField.get().name() + "\" (" + labelField.get().option()
+                        + " names another)");
             }
             label = Optional.of(value.asText());
         }

@@ -23,7 +23,7 @@ public final class Texts implements Iterator<Document>, AutoCloseable {
      * @param field of a JSON line that holds the text
      * @param labelField of a JSON line that holds its label, where labels are needed
      */
-    public record Format(String field, Optional<String> labelField, SampleBy sampleBy, Malformed malformed) {
+    public record Format(String field, Optional<LabelField> labelField, SampleBy sampleBy, Malformed malformed) {
     }
 
     private final Iterator<Path> files;
@@ -115,7 +115,7 @@ public final class Texts implements Iterator<Document>, AutoCloseable {
     private Optional<Document> read(LineReader lines) throws IOException {
         boolean jsonLines = String.valueOf(file.getFileName()).endsWith(".jsonl");
         if (!jsonLines && format.labelField().isPresent()) {
-            throw new UsageException(file + " has no labels: only .jsonl files do");
+            throw new UsageException(format.labelField().get().option() + ": " + file + " has no fields: only .jsonl files do");
         }
         StringBuilder text = new StringBuilder();
         long start = 0;

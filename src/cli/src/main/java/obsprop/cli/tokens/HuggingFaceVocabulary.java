@@ -1,6 +1,7 @@
 package obsprop.cli.tokens;
 
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
@@ -13,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import obsprop.cli.UsageException;
+import obsprop.cli.output.Json;
 
 /** A Hugging Face {@code tokenizer.json}, through DJL's native library. Not for use by several threads at once. */
 public final class HuggingFaceVocabulary implements Vocabulary {
@@ -48,6 +50,8 @@ public final class HuggingFaceVocabulary implements Vocabulary {
             library.disableTruncation(tokenizer);
             library.disablePadding(tokenizer);
             return new HuggingFaceVocabulary(library, tokenizer, size, entries);
+        } catch (JsonProcessingException e) {
+            throw new UsageException(file + " is no JSON (" + Json.problem(e) + "): fetch it again", e);
         } catch (CharacterCodingException e) {
             throw new UsageException(file + " is not UTF-8: fetch it again", e);
         } catch (IOException e) {

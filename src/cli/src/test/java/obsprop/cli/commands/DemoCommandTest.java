@@ -1,6 +1,7 @@
 package obsprop.cli.commands;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -26,5 +27,6 @@ class DemoCommandTest {
         Invocation refused = Invocation.of("demo", "--model", "anything");
         assertEquals(2, refused.code());
         assertEquals(1, refused.err().lines().count(), refused.err());
+        assertFalse(Invocation.of("demo", "--help").out().contains("--model"));
     }
 }

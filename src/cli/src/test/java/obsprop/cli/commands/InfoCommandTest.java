@@ -43,6 +43,11 @@ class InfoCommandTest {
         JsonNode huge = Invocation.of("info", "--json", "--model", dir, "--tokens", "131072", "--prompts", "20000").json().get("memory");
         assertTrue(huge.get("run").asLong() > 131072L * 20000 * huge.get("per_token_residuals").asLong());
         assertEquals(2, Invocation.of("info", "--model", dir, "--tokens", "0").code());
+        String most = Integer.toString(Integer.MAX_VALUE);
+        Invocation beyond = Invocation.of("info", "--quiet", "--model", dir, "--tokens", most, "--prompts", most, "--observables", most);
+        assertEquals(2, beyond.code(), beyond.out());
+        assertEquals("", Invocation.of("info", "--model", dir, "--tokens", "48").err());
+        assertTrue(Invocation.of("info", "--model", dir, "--tokens", "49").err().contains("context of 48"));
     }
 
     @Test

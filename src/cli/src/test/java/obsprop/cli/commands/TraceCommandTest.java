@@ -120,6 +120,7 @@ class TraceCommandTest {
         for (List<String> wrong : List.of(List.<String>of(), List.of("--prompt", "text"), List.of("--token-ids", "1,999999"),
                 List.of("--token-ids", ""), List.of("--token-ids", "1", "--prompt", "x"), List.of("--token-ids", "1,2", "--position", "2"),
                 List.of("--token-ids", "0" + ",0".repeat(9999)), List.of("--token-ids", "1", "--rule", "paper"),
+                List.of("--token-ids", "1", "--special-tokens"), List.of("--token-ids", "1", "--out", model + "/model.safetensors"),
                 List.of("--token-ids", "1", "--out", folder.toString()),
                 List.of("--token-ids", "1", "--out", folder.resolve("missing/out").toString()))) {
             List<String> arguments = new ArrayList<>(List.of("trace", "--model", model, "--observable", "#1"));

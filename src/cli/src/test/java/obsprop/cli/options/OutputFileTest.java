@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
 import obsprop.cli.UsageException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -19,9 +21,9 @@ class OutputFileTest {
     @Test
     void newAndOldFilesMayBeWritten() throws IOException {
         Path file = folder.resolve("out.safetensors");
-        assertEquals(file, OutputFile.checked(file, "--out"));
+        assertEquals(file, OutputFile.checked(file, "--out", Optional.empty()));
         Files.createFile(file);
-        assertEquals(file, OutputFile.checked(file, "--out"));
+        assertEquals(file, OutputFile.checked(file, "--out", Optional.empty()));
     }
 
     @Test
@@ -45,8 +47,31 @@ class OutputFileTest {
         refused(file);
     }
 
+    @Test
+    void aLinkIsNotReplaced() throws IOException {
+        refused(Files.createSymbolicLink(folder.resolve("link"), Files.createFile(folder.resolve("target"))));
+        refused(Files.createSymbolicLink(folder.resolve("dangling"), folder.resolve("missing")));
+    }
+
+    @Test
+    void whatTheModelIsReadFromIsNotReplaced() throws IOException {
+        Path model = Files.createDirectory(folder.resolve("model"));
+        Files.writeString(model.resolve("model.safetensors.index.json"), "{\"weight_map\": {\"a\": \"part.safetensors\"}}");
+        for (String name : List.of("config.json", "tokenizer.json", "model.safetensors", "part.safetensors")) {
+            Path file = Files.createFile(model.resolve(name));
+            refused(file, Optional.of(model));
+            refused(folder.resolve("model/../model").resolve(name), Optional.of(model));
+        }
+        Path result = Files.createFile(model.resolve("result.safetensors"));
+        assertEquals(result, OutputFile.checked(result, "--out", Optional.of(model)));
+    }
+
     private static void refused(Path file) {
-        UsageException refused = assertThrows(UsageException.class, () -> OutputFile.checked(file, "--out"));
+        refused(file, Optional.empty());
+    }
+
+    private static void refused(Path file, Optional<Path> model) {
+        UsageException refused = assertThrows(UsageException.class, () -> OutputFile.checked(file, "--out", model));
         assertTrue(refused.getMessage().startsWith("--out: "), refused.getMessage());
     }
 }

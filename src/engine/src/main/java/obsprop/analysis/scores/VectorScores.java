@@ -43,7 +43,7 @@ public final class VectorScores {
 
     private ScoredToken token(Window window, int i, double score) {
         int from = Math.max(0, i - options.contextTokens());
-        int to = Math.min(window.length(), i + options.contextTokens() + 1);
+        int to = i + 1 + Math.min(window.length() - i - 1, options.contextTokens());
         int[] context = Arrays.copyOfRange(window.tokenIds(), from, to);
         return new ScoredToken(score, window.document(), window.start() + i, context, i - from);
     }

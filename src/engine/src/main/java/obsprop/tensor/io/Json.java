@@ -52,6 +52,11 @@ public sealed interface Json {
         };
     }
 
+    /** What a message of jackson's says, without its remark that it does not show the source. */
+    static String problem(String message) {
+        return message.replaceAll("\\[Source: [^;]*; (line: \\d+, column: \\d+)]", "$1");
+    }
+
     /**
      * Reads a whole file.
      *

@@ -45,9 +45,9 @@ final class JsonTreeReader {
             }
             return value;
         } catch (JsonProcessingException e) {
-            throw new FormatException(where + ": invalid JSON: " + e.getOriginalMessage() + at(e), e);
+            throw new FormatException(where + ": invalid JSON: " + Json.problem(e.getOriginalMessage()) + at(e), e);
         } catch (IOException e) {
-            throw new FormatException(where + ": invalid JSON: " + e.getMessage(), e);
+            throw new FormatException(where + ": invalid JSON: " + Json.problem(e.getMessage()), e);
         }
     }
 

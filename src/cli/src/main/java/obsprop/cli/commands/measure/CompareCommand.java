@@ -9,6 +9,7 @@ import obsprop.analysis.scores.PairScores;
 import obsprop.analysis.scores.ScoreState;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
+import obsprop.cli.options.Count;
 import obsprop.cli.options.NamedVector;
 import obsprop.cli.options.TextOptions;
 import obsprop.cli.options.VectorOptions;
@@ -16,13 +17,19 @@ import obsprop.cli.output.Report;
 import obsprop.cli.session.Session;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** How vectors relate, by prediction and by measurement. */
 @Command(name = "compare", mixinStandardHelpOptions = true, sortOptions = false,
         description = "Cosine and coupling of vectors, and what they predict of one's scores from another's; with --text the"
                 + " measured slope and r^2 beside it. Each vector is scored at its own site.")
 public final class CompareCommand implements Callable<Report> {
+    @Spec
+    private CommandSpec spec;
+
     @Mixin
     private CommonOptions common;
 
@@ -51,8 +58,12 @@ public final class CompareCommand implements Callable<Report> {
         if (given.isPresent() != radius.isPresent()) {
             throw new UsageException("--given and --radius predict together: give both or neither");
         }
-        if (replicates < 1) {
-            throw new UsageException("--replicates: " + replicates + " is too few: give 1 or more");
+        if (radius.isPresent() && !(radius.get() > 0 && radius.get() < Double.POSITIVE_INFINITY)) {
+            throw new UsageException("--radius: " + radius.get() + " is no length: give a number above 0");
+        }
+        Count.atLeastOne("--replicates", replicates);
+        if (!texts.given()) {
+            refuseOptionsOfTexts();
         }
         try (Session session = common.open()) {
             List<NamedVector> named = vectors.all(session, common);
@@ -73,6 +84,17 @@ public final class CompareCommand implements Callable<Report> {
                         measured.map(state -> state.pairs().get(number))));
             }
             return new CompareReport(session.name(), named, related, measured.map(ScoreState::tokens));
+        }
+    }
+
+    /** Without texts these would do nothing. */
+    private void refuseOptionsOfTexts() {
+        for (OptionSpec option : spec.commandLine().getParseResult().matchedOptions()) {
+            String name = option.longestName();
+            if (name.equals("--replicates") || spec.mixins().get("texts").findOption(name) != null
+                    || spec.mixins().get("scoring").findOption(name) != null) {
+                throw new UsageException(name + ": is about texts, and none is given: add --text, or leave it out");
+            }
         }
     }
 

@@ -8,6 +8,7 @@ import obsprop.cli.options.CommonOptions;
 import obsprop.cli.options.TextOptions;
 import obsprop.cli.session.Session;
 import obsprop.cli.texts.Document;
+import obsprop.cli.texts.LabelField;
 import obsprop.cli.texts.Texts;
 
 /**
@@ -21,10 +22,10 @@ record LabelledTexts(List<int[]> tokens, List<String> labels, int cut) {
         List<int[]> tokens = new ArrayList<>();
         List<String> labels = new ArrayList<>();
         int cut = 0;
-        try (Texts texts = options.open(options.files(), Optional.of(labelField), common)) {
+        try (Texts texts = options.open(options.files(), Optional.of(new LabelField(labelField, "--label-field")), common)) {
             while (texts.hasNext()) {
                 Document document = texts.next();
-                TextOptions.Cut window = options.firstWindow(document, session);
+                TextOptions.Cut window = options.firstWindow(document, session, common);
                 if (window.ids().length == 0) {
                     common.note(document.file() + ", line " + document.line() + ": the text has no token: skipped");
                     continue;

@@ -5,9 +5,9 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
 import java.util.concurrent.Callable;
 import obsprop.analysis.lens.Lens;
-import obsprop.cli.UsageException;
 import obsprop.cli.commands.Numbers;
 import obsprop.cli.options.CommonOptions;
+import obsprop.cli.options.Count;
 import obsprop.cli.options.NamedVector;
 import obsprop.cli.options.VectorOptions;
 import obsprop.cli.options.Choice;
@@ -57,9 +57,7 @@ public final class LensCommand implements Callable<Report> {
 
     @Override
     public Report call() {
-        if (k < 1) {
-            throw new UsageException("--top: " + k + " is too few: give 1 or more");
-        }
+        Count.atLeastOne("--top", k);
         try (Session session = common.open()) {
             Lens lens = new Lens(session.model(), side);
             List<Seen> seen = vectors.all(session, common).stream().map(vector -> seen(vector, lens, session)).toList();

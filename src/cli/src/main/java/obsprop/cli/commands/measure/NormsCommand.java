@@ -12,11 +12,13 @@ import obsprop.analysis.norms.NormInput;
 import obsprop.analysis.norms.NormStatistics;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
+import obsprop.cli.options.Count;
 import obsprop.cli.options.ObservableOptions;
 import obsprop.cli.options.TextOptions;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.Session;
 import obsprop.cli.texts.Document;
+import obsprop.cli.texts.LabelField;
 import obsprop.cli.texts.Texts;
 import obsprop.cli.tokens.ResolvedObservable;
 import picocli.CommandLine.Command;
@@ -47,9 +49,7 @@ public final class NormsCommand implements Callable<Report> {
 
     @Override
     public Report call() {
-        if (limit < 1) {
-            throw new UsageException("--limit: " + limit + " is too few: give 1 or more");
-        }
+        Count.atLeastOne("--limit", limit);
         texts.files();
         try (Session session = common.open()) {
             List<ResolvedObservable> resolved =
@@ -71,10 +71,10 @@ public final class NormsCommand implements Callable<Report> {
     private List<NormErrors.Group> groups(Session session) {
         Map<String, List<int[]>> groups = new LinkedHashMap<>();
         for (Path file : texts.files()) {
-            try (Texts documents = texts.open(List.of(file), groupField, common)) {
+            try (Texts documents = texts.open(List.of(file), groupField.map(name -> new LabelField(name, "--group-field")), common)) {
                 while (documents.hasNext()) {
                     Document document = documents.next();
-                    int[] prompt = texts.firstWindow(document, session).ids();
+                    int[] prompt = texts.firstWindow(document, session, common).ids();
                     List<int[]> group = groups.computeIfAbsent(
                             document.label().orElse(file.toString()), name -> new ArrayList<>());
                     if (prompt.length > 0 && group.size() < limit) {

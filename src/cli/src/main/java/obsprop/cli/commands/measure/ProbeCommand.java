@@ -13,6 +13,7 @@ import obsprop.cli.options.NamedVector;
 import obsprop.cli.options.TextOptions;
 import obsprop.cli.options.VectorOptions;
 import obsprop.cli.options.Choice;
+import obsprop.cli.options.Count;
 import obsprop.cli.output.Progress;
 import obsprop.cli.output.Report;
 import obsprop.cli.session.Session;
@@ -74,6 +75,11 @@ public final class ProbeCommand implements Callable<Report> {
 
     @Override
     public Report call() {
+        Count.atLeastOne("--train", perClass);
+        Count.atLeastOne("--replicates", replicates);
+        if (!(lambda > 0 && lambda < Double.POSITIVE_INFINITY)) {
+            throw new UsageException("--lambda: " + lambda + " is not above 0 and finite: give a number such as 1");
+        }
         ProbeOptions options = new ProbeOptions(perClass, lambda, replicates, LEVEL, seed);
         texts.files();
         try (Session session = common.open()) {

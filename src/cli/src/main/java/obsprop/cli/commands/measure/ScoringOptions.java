@@ -16,8 +16,8 @@ import obsprop.analysis.scores.ScoreState;
 import obsprop.analysis.scores.VectorScores;
 import obsprop.cli.UsageException;
 import obsprop.cli.options.CommonOptions;
+import obsprop.cli.options.Count;
 import obsprop.cli.options.NamedVector;
-import obsprop.cli.options.OutputFile;
 import obsprop.cli.options.TextOptions;
 import obsprop.cli.output.Progress;
 import obsprop.cli.session.Session;
@@ -45,13 +45,11 @@ final class ScoringOptions {
     /** Scores the texts, with regressions of the pairs. */
     ScoreState run(Session session, TextOptions texts, List<NamedVector> vectors, List<PairScores.Pair> pairs, Sizes sizes,
             CommonOptions common) {
-        checkpoint.ifPresent(file -> OutputFile.checked(file, "--checkpoint"));
+        checkpoint.ifPresent(file -> common.requireOutput(file, "--checkpoint"));
         if (saveEvery < 0) {
             throw new UsageException("--save-every: " + saveEvery + " is negative: give seconds, or 0 for every batch");
         }
-        if (batchTokens < 1) {
-            throw new UsageException("--batch-tokens: " + batchTokens + " is too few: give 1 or more");
-        }
+        Count.atLeastOne("--batch-tokens", batchTokens);
         ScoreRun run = new ScoreRun(session.model(), vectors.stream().map(NamedVector::scored).toList(), pairs,
                 new ScoreOptions(sizes.k, sizes.context, batchTokens, sizes.replicates, seed));
         try (Texts documents = texts.open(texts.files(), Optional.empty(), common);
@@ -61,7 +59,7 @@ final class ScoringOptions {
                 progress.step(documents.bytes() - shown[0]);
                 shown[0] = documents.bytes();
             };
-            var windows = texts.windows(documents, session);
+            var windows = texts.windows(documents, session, common);
             ScoreState state = checkpoint
                     .map(file -> run.run(windows, new ScoreRun.Saving(file, identity(session, texts), Duration.ofSeconds(saveEvery)), onProgress))
                     .orElseGet(() -> run.run(windows, onProgress));

@@ -6,14 +6,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import obsprop.cli.Invocation;
 import obsprop.cli.Shared;
+import obsprop.tensor.Tensor;
+import obsprop.tensor.io.SafetensorsWriter;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -53,7 +57,11 @@ class MeasureCommandsTest {
                 run("score", "--text", text, "--vector", text), run("score", "--text", labelled),
                 run("score", "--text", text, "--checkpoint", folder.resolve("none/there").toString()),
                 run("score", "--text", text, "--checkpoint", text),
-                run("compare"), run("compare", "--given", "3"), run("lens", "--top", "0"), run("lens", "--by", "length"),
+                run("compare"), run("compare", "--given", "3"),
+                run("compare", "--observable", "#5", "--given", "1", "--radius", "-10"),
+                run("compare", "--observable", "#5", "--given", "1", "--radius", "Infinity"),
+                run("compare", "--observable", "#5", "--window", "5"), run("compare", "--observable", "#5", "--replicates", "200"),
+                run("compare", "--observable", "#5", "--checkpoint", folder.resolve("state").toString()),  run("lens", "--top", "0"), run("lens", "--by", "length"),
                 run("steer", "--prompt", "Lily"), run("steer", "--prompt", "Lily", "--add", "1", "--set", "2"),
                 run("steer", "--prompt", "Lily", "--add", "1", "--positions", "7"),
                 run("steer", "--prompt", "Lily", "--pairwise"),
@@ -72,6 +80,54 @@ class MeasureCommandsTest {
                     .matches("obsprop: .+"), run.err());
         }
         assertTrue(run("score", "--text", labelled).err().contains("text.jsonl, line 2: "), "the line is named");
+    }
+
+    @Test
+    void messagesNameTheOption() throws IOException {
+        named("--train: 0", run("probe", "--text", labelled, "--train", "0"));
+        named("--lambda: -1.0", run("probe", "--text", labelled, "--lambda", "-1"));
+        named("--replicates: 0", run("probe", "--text", labelled, "--replicates", "0"));
+        named("--depth: 0", run("paths", "--prompt", "Lily", "--corrupted", "Tim", "--depth", "0"));
+        named("(--group-field names another)", run("norms", "--text", labelled, "--group-field", "nope"));
+        named("--group-field: ", run("norms", "--text", text, "--group-field", "nope"));
+        Path nowhere = folder.resolve("nowhere.safetensors");
+        try (Arena arena = Arena.ofConfined()) {
+            SafetensorsWriter.write(nowhere, Map.of("feature", Tensor.ofFloats(arena, new float[64], 64)), Map.of());
+        }
+        named("--site", run("lens", "--vector", nowhere.toString()));
+        named("(start marker at line: 1, column: 1)", run("score", "--text", write("open.jsonl", "{\n")));
+    }
+
+    private static void named(String what, Invocation run) {
+        assertEquals(2, run.code(), run.out());
+        assertTrue(run.err().contains(what), run.err());
+    }
+
+    @Test
+    void aContextMayBeAsLongAsTheTextAndLonger() {
+        assertEquals(run("score", "--text", text, "--context", "500").out(),
+                run("score", "--text", text, "--context", Integer.toString(Integer.MAX_VALUE)).out());
+    }
+
+    @Test
+    void whatTheTokenizerWouldAddIsToldOnce() throws IOException {
+        Path copy = Files.createDirectory(folder.resolve("beginning"));
+        for (String file : List.of("config.json", "model.safetensors")) {
+            Files.copy(Path.of(model).resolve(file), copy.resolve(file));
+        }
+        Files.writeString(copy.resolve("tokenizer.json"), Files.readString(Path.of(model).resolve("tokenizer.json")).replaceFirst(
+                "\"single\":\\s*\\[", "\"single\": [{\"SpecialToken\": {\"id\": \"<s>\", \"type_id\": 0}}, ").replaceFirst(
+                "\"special_tokens\":\\s*\\{", "\"special_tokens\": {\"<s>\": {\"id\": \"<s>\", \"ids\": [1], \"tokens\": [\"<s>\"]}"));
+        model = copy.toString();
+        String examples = write("examples.jsonl", "{\"text\": \"Lily was\", \"label\": \"a\"}\n{\"text\": \"Tim\", \"label\": \"b\"}\n"
+                .repeat(2));
+        for (Invocation run : List.of(run("score", "--text", text), run("norms", "--text", text),
+                run("compare", "--observable", "#300", "--text", text), run("probe", "--text", examples, "--train", "1"),
+                run("patch", "--heads", "--check", "0", "--prompt", "Lily was", "--corrupted", "Tim was"))) {
+            assertEquals(0, run.code(), run.err());
+            assertTrue(run.err().matches("obsprop: no special tokens were added; .* <s> \\(#1\\) .*\\n"), run.err());
+        }
+        assertEquals("", run("score", "--text", text, "--special-tokens").err());
     }
 
     @Test
