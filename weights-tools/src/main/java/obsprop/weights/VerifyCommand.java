@@ -48,7 +48,7 @@ final class VerifyCommand implements Callable<Integer> {
         }
         report(config.requireString("model_type"), specs, problems);
         if (!problems.isEmpty()) {
-            throw FormatException.in(model, problems.size() + " problems, listed on stdout");
+            throw FormatException.in(model, problems.size() + (problems.size() == 1 ? " problem" : " problems") + ", listed on stdout");
         }
         return 0;
     }

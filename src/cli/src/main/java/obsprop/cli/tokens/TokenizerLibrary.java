@@ -7,12 +7,12 @@ import java.net.URL;
 import java.net.URLConnection;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Properties;
 import obsprop.cli.UsageException;
+import obsprop.tensor.io.Unfinished;
 
 /**
  * Loads the native tokenizer library that DJL's artifact carries, without DJL's own loader: that one probes for CUDA,
@@ -78,12 +78,9 @@ final class TokenizerLibrary {
     }
 
     private static void copy(URLConnection from, Path target) throws IOException {
-        Path sibling = Files.createTempFile(target.getParent(), "unpacking", ".tmp");
-        try (InputStream bytes = from.getInputStream()) {
-            Files.copy(bytes, sibling, StandardCopyOption.REPLACE_EXISTING);
-            Files.move(sibling, target, StandardCopyOption.ATOMIC_MOVE);
-        } finally {
-            Files.deleteIfExists(sibling);
+        try (InputStream bytes = from.getInputStream(); Unfinished library = Unfinished.beside(target)) {
+            Files.copy(bytes, library.path());
+            library.moveTo(target);
         }
     }
 

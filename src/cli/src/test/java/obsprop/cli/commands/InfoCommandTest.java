@@ -44,7 +44,8 @@ class InfoCommandTest {
         assertTrue(huge.get("run").asLong() > 131072L * 20000 * huge.get("per_token_residuals").asLong());
         assertEquals(2, Invocation.of("info", "--model", dir, "--tokens", "0").code());
         String most = Integer.toString(Integer.MAX_VALUE);
-        Invocation beyond = Invocation.of("info", "--quiet", "--model", dir, "--tokens", most, "--prompts", most, "--observables", most);
+        Invocation beyond = Invocation.of("info", "--quiet", "--model", dir, "--tokens", most, "--prompts", most,
+                "--observables", most);
         assertEquals(2, beyond.code(), beyond.out());
         assertEquals("", Invocation.of("info", "--model", dir, "--tokens", "48").err());
         assertTrue(Invocation.of("info", "--model", dir, "--tokens", "49").err().contains("context of 48"));

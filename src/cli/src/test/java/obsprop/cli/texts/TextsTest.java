@@ -39,7 +39,8 @@ class TextsTest {
     void jsonLinesWithLabels() throws IOException {
         Path file = write("l.jsonl", "{\"body\":\"a\\nb\",\"kind\":1}\n\n{\"kind\":\"c\",\"body\":\"\"}\n");
         try (Texts texts = new Texts(List.of(file),
-                new Texts.Format("body", Optional.of(new LabelField("kind", "--label-field")), SampleBy.LINE, Malformed.FAIL), note -> {})) {
+                new Texts.Format("body", Optional.of(new LabelField("kind", "--label-field")), SampleBy.LINE, Malformed.FAIL),
+                note -> {})) {
             assertEquals(new Document(0, "a\nb", Optional.of("1"), file, 1), texts.next());
             assertEquals(new Document(1, "", Optional.of("c"), file, 3), texts.next());
             assertTrue(!texts.hasNext());

@@ -40,8 +40,9 @@ class ObservableParserTest {
     @CsvSource(quoteCharacter = '`', value = {
         "``,missing", "` `,missing", "`she - he`,missing", "`\" she`,closing", "`\"a\\`,closing", "`\"a\\`,closing", "`\"\"`,empty",
         "`\"a\" \"b\"`,+ or -", "`\"a\" - `,missing", "`2 \"a\"`,followed by *", "`2`,followed by *", "`1e999*\"a\"`,too large",
-        "`1e39*\"a\"`,too large", "`\"a\\x\"`,backslash", "`\"\\u12g4\"`,hexadecimal", "`\"\\u12`,hexadecimal", "`#99999999999`,99999999999",
-        "`#`,missing", "`#-1`,missing", "`name=`,missing", "`=#1`,missing", "`a b=#1`,missing", "`#1 - - #2`,missing", "`\"a\"*2`,+ or -"})
+        "`1e39*\"a\"`,too large", "`\"a\\x\"`,backslash", "`\"\\u12g4\"`,hexadecimal", "`\"\\u12`,hexadecimal",
+        "`#99999999999`,99999999999", "`#`,missing", "`#-1`,missing", "`name=`,missing", "`=#1`,missing", "`a b=#1`,missing", "`#1 - - #2`,missing",
+        "`\"a\"*2`,+ or -"})
     void saysWhatIsWrong(String wrong, String why) {
         String message = assertThrows(UsageException.class, () -> ObservableParser.parse(wrong)).getMessage();
         assertTrue(message.contains(why), message);

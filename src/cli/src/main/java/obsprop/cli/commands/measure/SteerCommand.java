@@ -92,7 +92,8 @@ public final class SteerCommand implements Callable<Report> {
                 session.requireFinite("a logit", steering.before().logits());
                 Steering.Outcome outcome = steering.steer(edits);
                 if (!Arrays.stream(outcome.after().logits()).allMatch(Double::isFinite)) {
-                    throw new UsageException("the steered model's logits are not finite: give --add, --set or --factor a smaller number");
+                    throw new UsageException("the steered model's logits are not finite: give --add, --set or --factor"
+                            + " a smaller number");
                 }
                 List<ResolvedObservable> observables = vectors.observables(session);
                 return SteerReport.of(session, vector, prompt, edits, scores, outcome, observables, k);
