@@ -58,12 +58,12 @@ public final class Main {
         return new PrintWriter(new FileOutputStream(descriptor), false, StandardCharsets.UTF_8);
     }
 
-    /** A launcher that was killed outright could not end this process, so this process looks out for it. */
+    /** A launcher that was killed outright could not end this process, so this process looks out for it, and tidies up. */
     private static void endWithLauncher() {
         long launcher = Long.getLong("obsprop.launcher", 0);
         if (launcher != 0) {
             ProcessHandle.of(launcher).ifPresent(handle ->
-                    handle.onExit().thenRun(() -> Runtime.getRuntime().halt(FAILED)));
+                    handle.onExit().thenRun(() -> System.exit(FAILED)));
         }
     }
 

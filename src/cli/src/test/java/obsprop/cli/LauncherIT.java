@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -118,14 +119,18 @@ class LauncherIT {
             trace.addAll(List.of("--observable", "#" + id));
         }
         for (List<String> command : List.of(trace, List.of("weights", "corpus", "--out", results.resolve("corpus").toString()))) {
-            Process process = builder(running(), Map.of(), command.toArray(String[]::new)).start();
-            while (process.isAlive() && names(results).isEmpty()) {
-                Thread.onSpinWait();
+            List<Predicate<ProcessHandle>> ways = List.of(ProcessHandle::destroy, ProcessHandle::destroyForcibly);
+            for (Predicate<ProcessHandle> end : ways) {
+                Process process = builder(running(), Map.of(), command.toArray(String[]::new)).start();
+                while (process.isAlive() && names(results).isEmpty()) {
+                    Thread.onSpinWait();
+                }
+                List<ProcessHandle> children = process.children().toList();
+                assertTrue(end.test(process.toHandle()), command.getFirst());
+                assertTrue(process.waitFor(60, TimeUnit.SECONDS));
+                children.getFirst().onExit().get(60, TimeUnit.SECONDS);
+                assertEquals(List.of(), names(results));
             }
-            process.toHandle().destroy();
-            assertTrue(process.waitFor(60, TimeUnit.SECONDS));
-            assertEquals(143, process.exitValue(), command.getFirst());
-            assertEquals(List.of(), names(results));
         }
     }
 
