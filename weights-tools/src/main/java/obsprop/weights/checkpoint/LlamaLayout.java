@@ -21,7 +21,7 @@ final class LlamaLayout {
         d = config.requireInt("hidden_size");
         nHeads = config.requireInt("num_attention_heads");
         nKvHeads = config.intOr("num_key_value_heads", nHeads);
-        dHead = config.intOr("head_dim", d / nHeads);
+        dHead = config.intOr("head_dim", type.startsWith("gemma") ? 256 : type.equals("qwen3") ? 128 : d / nHeads);
         gain = type.startsWith("gemma") ? Role.GAIN_MINUS_ONE : Role.GAIN;
     }
 
@@ -38,7 +38,7 @@ final class LlamaLayout {
     }
 
     private void attention(String name) {
-        boolean all = config.booleanOr("attention_bias", false) && !type.equals("mistral");
+        boolean all = config.booleanOr("attention_bias", false) && !type.equals("mistral") && !type.equals("qwen2");
         boolean qkv = all || type.equals("qwen2");
         layout.linear(name + ".q_proj", Role.WEIGHT, d, nHeads * dHead, qkv);
         layout.linear(name + ".k_proj", Role.WEIGHT, d, nKvHeads * dHead, qkv);

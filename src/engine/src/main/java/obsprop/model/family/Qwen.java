@@ -30,7 +30,8 @@ final class Qwen implements Family {
         boolean third = config.requireString("model_type").equals("qwen3");
         LlamaParts llama = LlamaParts.of(parts, third ? "qwen3" : "qwen2", third ? THIRD : SECOND, 0);
         int width = llama.sizes().dHead();
-        var bias = Parts.Bias.of(!third || config.booleanOr("attention_bias", false));
+        boolean asked = config.booleanOr("attention_bias", false); // the reference does not ask Qwen 2
+        var bias = Parts.Bias.of(!third || asked);
         var outputBias = third ? bias : Parts.Bias.ABSENT;
         Activation f = parts.activation("hidden_act", "silu");
         Rotary rotary = Rotaries.halfSplit(config, width, 10000);

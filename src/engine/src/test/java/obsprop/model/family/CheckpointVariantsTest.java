@@ -182,7 +182,7 @@ class CheckpointVariantsTest {
     @ParameterizedTest
     @CsvSource({
         "gptj, rotary, true", "gptj, scale_attn_weights, true", "gemma2, sliding_window_size, 5",
-        "gemma3_text, attn_logit_softcapping, 1.0", "qwen2, sliding_window, 131072", "qwen3, sliding_window, 131072", "gpt2, normalize_attention_scores, true",
+        "gemma3_text, attn_logit_softcapping, 1.0", "qwen2, sliding_window, 131072", "qwen2, attention_bias, true", "qwen3, sliding_window, 131072", "gpt2, normalize_attention_scores, true",
         "gpt2, apply_query_key_layer_scaling, true", "opt, learned_embeddings, true", "llama, activation, \"swiglu\"",
         "llama, scan_mlp_chunk_size, 1024", "llama, _flash_attn_2_enabled, true", "gemma, hidden_activation, \"gelu_pytorch_tanh\""
     })
