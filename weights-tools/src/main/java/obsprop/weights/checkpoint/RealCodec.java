@@ -49,11 +49,14 @@ final class RealCodec {
     static void write(double[] values, int count, DType dtype, MemorySegment data, String what) {
         for (int i = 0; i < count; i++) {
             float value = (float) values[i];
+            if (dtype != DType.F64 && Float.isInfinite(value) && Double.isFinite(values[i])) {
+                throw tooLarge(values[i], dtype, "", what);
+            }
             switch (dtype) {
                 case F32 -> data.set(FLOAT, i * 4L, value);
                 case F64 -> data.set(DOUBLE, i * 8L, values[i]);
                 case F16 -> data.set(SHORT, i * 2L, half(value, what));
-                case BF16 -> data.set(SHORT, i * 2L, Tensor.floatToBf16(value));
+                case BF16 -> data.set(SHORT, i * 2L, brain(value, what));
                 default -> throw new IllegalArgumentException(dtype + " is not a real type");
             }
         }
@@ -62,8 +65,20 @@ final class RealCodec {
     private static short half(float value, String what) {
         short bits = Float.floatToFloat16(value);
         if (Float.isInfinite(Float.float16ToFloat(bits)) && Float.isFinite(value)) {
-            throw new FormatException(what + ": the value " + value + " is too large for F16, use --dtype BF16");
+            throw tooLarge(value, DType.F16, ", use --dtype BF16", what);
         }
         return bits;
+    }
+
+    private static short brain(float value, String what) {
+        short bits = Tensor.floatToBf16(value);
+        if (Float.isInfinite(Float.intBitsToFloat(bits << 16)) && Float.isFinite(value)) {
+            throw tooLarge(value, DType.BF16, ", use --dtype F32", what);
+        }
+        return bits;
+    }
+
+    private static FormatException tooLarge(double value, DType dtype, String instead, String what) {
+        return new FormatException(what + ": the value " + value + " is too large for " + dtype + instead);
     }
 }

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -65,7 +66,7 @@ class ConvertTest {
     }
 
     @Test
-    void tooLargeForHalfIsRefusedAndNothingStays() throws IOException {
+    void tooLargeForATypeIsRefusedAndNothingStays() throws IOException {
         Path model = Files.createDirectory(dir.resolve("large"));
         Files.copy(Program.golden("gpt2").resolve("config.json"), model.resolve("config.json"));
         try (Arena arena = Arena.ofConfined()) {
@@ -73,6 +74,19 @@ class ConvertTest {
                     Map.of("w", Tensor.ofFloats(arena, new float[] {1, 70000}, 2)), Map.of());
         }
         refused("too large for F16", "convert", model, "--dtype", "f16", "--out", dir.resolve("out"));
+        try (Arena arena = Arena.ofConfined()) {
+            SafetensorsWriter.write(model.resolve("model.safetensors"),
+                    Map.of("w", Tensor.ofFloats(arena, new float[] {1, Float.MAX_VALUE}, 2)), Map.of());
+        }
+        refused("too large for BF16", "convert", model, "--dtype", "bf16", "--out", dir.resolve("out"));
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor wide = Tensor.allocate(arena, DType.F64, 2);
+            wide.set(1e39, 1);
+            SafetensorsWriter.write(model.resolve("model.safetensors"), Map.of("w", wide), Map.of());
+        }
+        for (String type : new String[] {"f32", "bf16", "f16"}) {
+            refused("1.0E39 is too large for " + type.toUpperCase(Locale.ROOT), "convert", model, "--dtype", type, "--out", dir.resolve("out"));
+        }
         assertEquals(Set.of("large"), names());
     }
 
