@@ -16,6 +16,12 @@ final class DecisionBoundary {
     private static final int MOST_HALVINGS = 30;
     /** Of the step and of the residual, relative to the distance gone. */
     private static final double CONVERGED = 1e-5;
+    /** Of the step, where it does not get shorter for the field's rounding: the distance is off by the square of it. */
+    private static final double NEARLY = 1e-3;
+    /** Steps without a shorter one, after which none is hoped for. */
+    private static final int PATIENCE = 20;
+    /** By as much, relatively, the merit may seem to rise: a field in single precision does not resolve less. */
+    private static final double ROUNDING = 1e-6;
 
     private final ScalarField field;
     private final double[] clean;
@@ -83,7 +89,16 @@ final class DecisionBoundary {
         }
         Found fromSegment = descend(start.x());
         Found better = better(fromClean, fromSegment);
-        return better.outcome() == Outcome.NEAREST ? better : start;
+        boolean nearer = isZero(better.x()) && distance(better.x()) < distance(start.x());
+        return better.outcome() == Outcome.NEAREST || nearer ? better : start;
+    }
+
+    private boolean isZero(double[] x) {
+        return isZero(field.value(x), HostRows.norm(field.gradient(x)), distance(x));
+    }
+
+    private static boolean isZero(double value, double steep, double reach) {
+        return Math.abs(value) <= CONVERGED * steep * reach;
     }
 
     private Found better(Found a, Found b) {
@@ -104,7 +119,10 @@ final class DecisionBoundary {
     private Found descend(double[] start) {
         double[] x = start;
         double weight = 0;
-        for (int i = 0; i < MOST_STEPS; i++) {
+        double[] best = start;
+        double shortest = Double.POSITIVE_INFINITY;
+        int since = 0;
+        for (int i = 0; i < MOST_STEPS && since < PATIENCE; i++) {
             double value = field.value(x);
             double[] gradient = field.gradient(x);
             double steep = HostRows.norm(gradient);
@@ -115,17 +133,24 @@ final class DecisionBoundary {
             double along = (HostRows.dot(gradient, gone) - value) / (steep * steep);
             double[] step = HostRows.plus(scaled(along, gradient), -1, gone);
             double reach = HostRows.norm(gone);
-            if (Math.abs(value) <= CONVERGED * steep * reach && HostRows.norm(step) <= CONVERGED * reach) {
-                return new Found(Outcome.NEAREST, Double.NaN, x);
+            double length = HostRows.norm(step);
+            if (isZero(value, steep, reach)) {
+                if (length <= CONVERGED * reach) {
+                    return new Found(Outcome.NEAREST, Double.NaN, x);
+                }
+                since = length < shortest * reach ? 0 : since + 1;
+                best = since == 0 ? x : best;
+                shortest = Math.min(shortest, length / reach);
             }
             weight = Math.max(weight, 2 * Math.max(Math.abs(along), reach / steep));
             x = shortened(x, step, weight);
         }
-        return new Found(Outcome.NOT_CONVERGED, Double.NaN, x);
+        boolean near = shortest <= NEARLY;
+        return new Found(near ? Outcome.NEAREST : Outcome.NOT_CONVERGED, Double.NaN, near ? best : x);
     }
 
     private double[] shortened(double[] x, double[] step, double weight) {
-        double before = merit(x, weight);
+        double before = merit(x, weight) * (1 + ROUNDING);
         double share = 1;
         for (int i = 0; i < MOST_HALVINGS && merit(HostRows.plus(x, share, step), weight) >= before; i++) {
             share /= 2;

@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormRule;
 import obsprop.kernel.scalar.ScalarKernels;
@@ -172,6 +173,34 @@ class BoundaryTest {
                         assertTrue(Math.abs(nearest.value()) <= SEARCHED * Math.abs(clean.value()));
                     }
                 }
+            }
+        }
+    }
+
+    /** What single precision cannot resolve must not keep a search from its end, which is that of double precision. */
+    @ParameterizedTest
+    @ValueSource(strings = {"gpt2", "gpt_neo", "llama", "gemma2", "olmo2", "phi"})
+    void singlePrecisionFindsTheSameNearestBoundaries(String name) {
+        List<MlpFinding> exact = nearest(name, ScalarKernels.float64());
+        List<MlpFinding> single = nearest(name, ScalarKernels.float32());
+        for (int i = 0; i < exact.size(); i++) {
+            if (exact.get(i).outcome() == Outcome.NEAREST) {
+                assertEquals(Outcome.NEAREST, single.get(i).outcome(), exact.get(i) + "; " + single.get(i));
+                assertEquals(exact.get(i).distance(), single.get(i).distance(), SEARCHED * exact.get(i).distance());
+            }
+        }
+    }
+
+    private static List<MlpFinding> nearest(String name, Kernels kernels) {
+        try (Arena arena = Arena.ofShared();
+                Transformer model = ModelLoader.open(Golden.open(name, arena).directory(), kernels)) {
+            Golden golden = Golden.open(name, arena);
+            try (var cache = model.forward(golden.batch())) {
+                Runs runs = Runs.of(new PromptRun(cache, 0), new PromptRun(cache, 1));
+                var propagator = new PathPropagator(model, name);
+                return IntStream.range(0, model.config().nLayers())
+                        .mapToObj(l -> finding(propagator, golden, Path.of(new Step.Mlp(l, -1)), MlpPoint.NEAREST_BOUNDARY, runs))
+                        .toList();
             }
         }
     }
