@@ -32,8 +32,8 @@ record VectorError(double activationNorm, Optional<Part> alongPath, Part total) 
 
     /** Steps of some lengths, and the largest one good enough. */
     record Part(List<SelfError.Measurement> steps, SelfError.Largest largest) {
-        static Part of(FeatureVector feature, StepEffect effect, double scale, double share) {
-            SelfError self = new SelfError(feature, effect);
+        static Part of(FeatureVector feature, StepEffect effect, double resolution, double scale, double share) {
+            SelfError self = new SelfError(feature, effect, resolution);
             return new Part(DoubleStream.of(STEPS).mapToObj(step -> self.measure(step * scale)).toList(),
                     self.largestStep(share, scale));
         }
@@ -51,9 +51,9 @@ record VectorError(double activationNorm, Optional<Part> alongPath, Part total) 
                 Path path = Path.parse(feature.provenance().path());
                 StepEffect effect =
                         new AlongPath(new CachedRun(clean.cache(), clean.prompt()), observable, path, mode);
-                along = Optional.of(Part.of(feature, effect, scale, share));
+                along = Optional.of(Part.of(feature, effect, total.resolution(), scale, share));
             }
-            return new VectorError(scale, along, Part.of(feature, total, scale, share));
+            return new VectorError(scale, along, Part.of(feature, total, total.resolution(), scale, share));
         }
     }
 }

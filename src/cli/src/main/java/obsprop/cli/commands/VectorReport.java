@@ -93,6 +93,7 @@ record VectorReport(
         text.append(switch (part.largest().reach()) {
             case FOUND -> "the error stays under " + share + " up to a step of " + Numbers.fixed(part.largest().step());
             case NOWHERE -> "the error is above " + share + " however short the step";
+            case UNRESOLVED -> "the error is above " + share + " for every step whose effect is more than rounding";
             case EVERYWHERE -> "the error stays under " + share + " up to the longest step tried, "
                     + Numbers.fixed(part.largest().step());
         }).append("\n");

@@ -20,11 +20,26 @@ public final class SelfError {
 
     private final FeatureVector y;
     private final StepEffect effect;
+    private final double resolution;
 
-    /** @throws IllegalArgumentException if the vector is zero: there is no step along it */
+    /**
+     * For an effect without rounding.
+     *
+     * @throws IllegalArgumentException if the vector is zero: there is no step along it
+     */
     public SelfError(FeatureVector y, StepEffect effect) {
+        this(y, effect, 0);
+    }
+
+    /**
+     * The same.
+     *
+     * @param resolution what an effect may be off by rounding
+     */
+    public SelfError(FeatureVector y, StepEffect effect, double resolution) {
         this.y = y;
         this.effect = effect;
+        this.resolution = resolution;
         if (!(y.norm() > 0)) {
             throw new IllegalArgumentException(
                     "the feature vector of path \"" + y.provenance().path() + "\" is zero: there is no step along it");
@@ -47,7 +62,7 @@ public final class SelfError {
     /**
      * The largest step whose error stays under a share.
      *
-     * @param step 0 where even the shortest step tried is worse; the longest step tried where none is
+     * @param step 0 where even the shortest step tried is worse, or nothing can be told; the longest step tried where none is
      * @param reach what {@code step} is
      */
     public record Largest(double share, double step, Reach reach) {}
@@ -58,6 +73,8 @@ public final class SelfError {
         FOUND,
         /** Even the shortest step tried has a larger error. */
         NOWHERE,
+        /** Every step has a larger error that is long enough for rounding not to be taken for one. */
+        UNRESOLVED,
         /** The longest step tried has a smaller error. */
         EVERYWHERE
     }
@@ -81,11 +98,13 @@ public final class SelfError {
             throw new IllegalArgumentException(
                     "share " + share + " and activation length " + activationNorm + " must be positive");
         }
-        double good = FIRST * activationNorm;
-        while (exceeds(good, share)) {
+        double told = resolution / (share * y.norm());
+        double shortest = Math.max(SHORTEST * activationNorm, told);
+        double good = Math.max(FIRST * activationNorm, told);
+        while (good > LONGEST * activationNorm || exceeds(good, share)) {
             good /= 2;
-            if (good < SHORTEST * activationNorm) {
-                return new Largest(share, 0, Reach.NOWHERE);
+            if (good < shortest) {
+                return new Largest(share, 0, shortest == told ? Reach.UNRESOLVED : Reach.NOWHERE);
             }
         }
         double bad = 2 * good;

@@ -9,6 +9,7 @@ import obsprop.propagation.PromptRun;
 import obsprop.propagation.Propagator;
 import obsprop.propagation.Rerun;
 import obsprop.propagation.Site;
+import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
@@ -16,6 +17,9 @@ import obsprop.tensor.Tensor;
  * there. Not safe for concurrent use.
  */
 public final class TotalEffect implements StepEffect, AutoCloseable {
+    private static final double SINGLE = 0x1p-21;
+    private static final double DOUBLE = 0x1p-50;
+
     private final PromptRun clean;
     private final Observable observable;
     private final Site site;
@@ -24,6 +28,7 @@ public final class TotalEffect implements StepEffect, AutoCloseable {
     private final Rerun rerun;
     private final Tensor change;
     private final double before;
+    private final double resolution;
 
     /**
      * The observable is read at the prompt's last position.
@@ -36,6 +41,7 @@ public final class TotalEffect implements StepEffect, AutoCloseable {
         this.site = site.resolve(clean.model(), clean.length());
         observable.requireWithin(clean.model().config().dVocab());
         kernels = clean.model().kernels();
+        resolution = resolution(clean.cache().residual(clean.model().config().nLayers()));
         before = value(clean.cache().residual(clean.model().config().nLayers()));
         rerun = new Rerun(clean.model(), clean.cache().segments());
         try {
@@ -55,9 +61,29 @@ public final class TotalEffect implements StepEffect, AutoCloseable {
     }
 
     private double value(Tensor residual) {
+        return observable.value(logits(residual));
+    }
+
+    /** [V], after the last token. */
+    private Tensor logits(Tensor residual) {
         int last = clean.row(clean.length() - 1);
-        Tensor logits = new Propagator(clean.model()).logits(residual.slice(0, last, last + 1));
-        return observable.value(logits.select(0, 0));
+        return new Propagator(clean.model()).logits(residual.slice(0, last, last + 1)).select(0, 0);
+    }
+
+    private double resolution(Tensor residual) {
+        Tensor logits = logits(residual);
+        double scale = 0;
+        int[] ids = observable.ids();
+        double[] weights = observable.weights();
+        for (int i = 0; i < ids.length; i++) {
+            scale += Math.abs(weights[i] * logits.get(ids[i]));
+        }
+        return scale * (kernels.activationType() == DType.F64 ? DOUBLE : SINGLE);
+    }
+
+    /** What an effect may be off by rounding: some units in the last place of the logits that the observable reads. */
+    public double resolution() {
+        return resolution;
     }
 
     /** Length of the clean activation at the site: a scale for steps. */

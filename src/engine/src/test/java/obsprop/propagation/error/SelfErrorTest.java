@@ -45,6 +45,17 @@ class SelfErrorTest {
         assertThrows(IllegalArgumentException.class, () -> new SelfError(zero, SelfErrorTest::along));
     }
 
+    /** Short steps whose effect is all rounding say nothing. */
+    @Test
+    void roundingIsNotTakenForAnError() {
+        StepEffect rounded = change -> Math.rint(along(change) * 10) / 10;
+        assertEquals(SelfError.Reach.NOWHERE, new SelfError(UNIT, rounded).largestStep(0.2, 1).reach());
+        assertEquals(SelfError.Reach.EVERYWHERE, new SelfError(UNIT, rounded, 0.1).largestStep(0.2, 1).reach());
+        StepEffect wrong = change -> 2 * rounded.of(change);
+        assertEquals(SelfError.Reach.UNRESOLVED, new SelfError(UNIT, wrong, 0.1).largestStep(0.2, 1).reach());
+        assertEquals(SelfError.Reach.UNRESOLVED, new SelfError(UNIT, rounded, 1e9).largestStep(0.2, 1).reach());
+    }
+
     private static double along(double[] change) {
         return UNIT.dot(change);
     }
