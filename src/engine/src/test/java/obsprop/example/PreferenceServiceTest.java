@@ -20,8 +20,9 @@ class PreferenceServiceTest {
     @Test
     void answersAreTheSameFromManyThreads() throws Exception {
         var random = new Random(9);
+        int vocabulary = Golden.vocabulary("gpt_neo");
         List<int[]> prompts = IntStream.range(0, 40)
-                .mapToObj(i -> random.ints(3 + i % 5, 0, 100).toArray())
+                .mapToObj(i -> random.ints(3 + i % 5, 0, vocabulary).toArray())
                 .toList();
         try (var service = new PreferenceService(Golden.ROOT.resolve("gpt_neo"), Observable.difference("n", 5, 17));
                 ExecutorService threads = Executors.newFixedThreadPool(THREADS)) {

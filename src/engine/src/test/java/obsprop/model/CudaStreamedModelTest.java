@@ -25,7 +25,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every fixture through the CUDA kernels in fp32 with the blocks' weights on the host, of which two are on the device. */
 class CudaStreamedModelTest {
-    private static final String SIX_LAYERS = "gemma3_text";
+    /** More layers than are on the device at a time. */
+    private static final String DEEPEST = Golden.deepest();
 
     static List<String> names() {
         return Golden.names();
@@ -52,7 +53,7 @@ class CudaStreamedModelTest {
 
     private static long weights() {
         try (Arena arena = Arena.ofShared()) {
-            return Checkpoint.open(Golden.ROOT.resolve(SIX_LAYERS), arena).bytes();
+            return Checkpoint.open(Golden.ROOT.resolve(DEEPEST), arena).bytes();
         }
     }
 
@@ -61,7 +62,7 @@ class CudaStreamedModelTest {
         Emulator emulator = TestDevice.emulator();
         try (CudaUnderTest cuda = CudaUnderTest.open(CudaPrecision.FP32, Residency.STREAMED)) {
             emulator.limitMemory(weights() - 1);
-            new GoldenModelTest().oneToken(SIX_LAYERS, cuda.kernels());
+            new GoldenModelTest().oneToken(DEEPEST, cuda.kernels());
             pass(cuda.kernels());
         } finally {
             emulator.reset();
@@ -77,7 +78,7 @@ class CudaStreamedModelTest {
 
     private static void pass(Kernels kernels) {
         try (Arena arena = Arena.ofShared()) {
-            Golden golden = Golden.open(SIX_LAYERS, arena);
+            Golden golden = Golden.open(DEEPEST, arena);
             try (Transformer model = ModelLoader.open(golden.directory(), kernels);
                     ActivationCache cache = model.forward(Batch.of(new int[] {3, 4, 5}))) {
                 new Propagator(model).gradients(cache, List.of(new Propagator.Target(golden.observable(), 2)), Rules.EXACT, arena);

@@ -36,7 +36,7 @@ class FrozenModelTest {
         var random = new Random(17);
         try (Arena arena = Arena.ofShared();
                 Transformer model = ModelLoader.open(Golden.ROOT.resolve(name), kernels);
-                ActivationCache cache = model.forward(Batch.of(random.ints(T, 0, 100).toArray()));
+                ActivationCache cache = model.forward(Batch.of(random.ints(T, 0, model.config().dVocab()).toArray()));
                 Backward backward = new Backward(cache, 1);
                 Measured measured = new Measured(name + ", frozen attention")) {
             int d = model.config().dModel();

@@ -39,9 +39,6 @@ class TransformerTest {
     /** One fixture for each kind of block and each kind of attention. */
     private static final List<String> KINDS = List.of("gpt_neo", "gptj", "gemma3_text", "olmo2", "opt-postnorm");
 
-    /** Terms of the longest sum in these models, d_mlp, times the sublayers it goes through. */
-    private static final int LONGEST_SUM = 200 * 12;
-
     static Stream<String> kinds() {
         return KINDS.stream();
     }
@@ -53,7 +50,7 @@ class TransformerTest {
     @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("kindsOnBackends")
     void raggedBatchIsItsPrompts(String name, Kernels kernels) {
-        int[][] prompts = prompts(5, 1, 22, 13);
+        int[][] prompts = prompts(name, 5, 1, Golden.tokens(name), 13);
         try (Arena arena = Arena.ofShared();
                 Transformer model = open(name, kernels);
                 ActivationCache together = model.forward(Batch.of(prompts))) {
@@ -64,9 +61,9 @@ class TransformerTest {
                 int from = together.segments().start(b);
                 int to = together.segments().start(b + 1);
                 try (ActivationCache alone = model.forward(Batch.of(prompts[b]))) {
-                    same(kernels, model.logits(alone, arena), logits.slice(0, from, to), "logits of prompt " + b);
+                    same(model, model.logits(alone, arena), logits.slice(0, from, to), "logits of prompt " + b);
                     Tensor one = new Propagator(model).gradients(alone, lasts(1, alone), Rules.EXACT, arena);
-                    same(kernels, one, gradients.slice(0, b, b + 1).slice(2, from, to), "gradient of prompt " + b);
+                    same(model, one, gradients.slice(0, b, b + 1).slice(2, from, to), "gradient of prompt " + b);
                     Tensor elsewhere = gradients.slice(0, b, b + 1).slice(2, 0, from);
                     assertTrue(Arrays.stream(elsewhere.toDoubles()).allMatch(g -> g == 0), "leaks between prompts");
                 }
@@ -79,10 +76,10 @@ class TransformerTest {
     void cotangentsAtOnceAreCotangentsOneByOne(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared();
                 Transformer model = open(name, kernels);
-                ActivationCache cache = model.forward(Batch.of(prompts(9, 4)))) {
+                ActivationCache cache = model.forward(Batch.of(prompts(name, 9, 4)))) {
             List<Propagator.Target> targets = new ArrayList<>();
             for (int k = 0; k < 5; k++) {
-                targets.add(new Propagator.Target(Observable.difference("k", k, 50 + k), (5 * k + 3) % 13));
+                targets.add(new Propagator.Target(Observable.difference("k", k, model.config().dVocab() - 1 - k), (5 * k + 3) % 13));
             }
             for (Rules rules : List.of(Rules.EXACT, Rules.FROZEN_BOTH)) {
                 Tensor together = new Propagator(model).gradients(cache, targets, rules, arena);
@@ -100,7 +97,7 @@ class TransformerTest {
         Kernels kernels = ScalarKernels.float32();
         try (Arena arena = Arena.ofShared();
                 Transformer model = open(name, kernels);
-                ActivationCache cache = model.forward(Batch.of(prompts(2)));
+                ActivationCache cache = model.forward(Batch.of(prompts(name, 2)));
                 Backward backward = new Backward(cache, 7)) {
             Tensor ones = kernels.allocate(arena, 1, model.config().dModel());
             ones.set(1, 0, 0);
@@ -125,7 +122,7 @@ class TransformerTest {
     @ParameterizedTest(autoCloseArguments = false)
     @MethodSource("kindsOnBackends")
     void keepingOnlyResidualsChangesNothing(String name, Kernels kernels) {
-        Batch batch = Batch.of(prompts(8, 3));
+        Batch batch = Batch.of(prompts(name, 8, 3));
         try (Arena arena = Arena.ofShared();
                 Transformer model = open(name, kernels);
                 ActivationCache everything = model.forward(batch);
@@ -138,7 +135,10 @@ class TransformerTest {
             int deepest = last.stopLayer();
             assertArrayEquals(everything.residual(deepest).toDoubles(), last.residual(deepest).toDoubles());
             assertThrows(IllegalArgumentException.class, () -> last.residual(deepest + 1));
-            assertThrows(IllegalArgumentException.class, () -> last.state(0));
+            // The block that ran last can be looked into, no other.
+            if (deepest > 1) {
+                assertThrows(IllegalArgumentException.class, () -> last.state(0));
+            }
         }
     }
 
@@ -147,11 +147,11 @@ class TransformerTest {
     void cacheCanBeFilledAgain(String name, Kernels kernels) {
         try (Arena arena = Arena.ofShared();
                 Transformer model = open(name, kernels);
-                ActivationCache first = model.forward(Batch.of(prompts(6, 9)));
+                ActivationCache first = model.forward(Batch.of(prompts(name, 6, 9)));
                 ActivationCache again = model.forward(Batch.of(new int[6], new int[9]))) {
-            model.forward(Batch.of(prompts(6, 9)), again);
+            model.forward(Batch.of(prompts(name, 6, 9)), again);
             assertArrayEquals(model.logits(first, arena).toDoubles(), model.logits(again, arena).toDoubles());
-            assertThrows(IllegalArgumentException.class, () -> model.forward(Batch.of(prompts(6, 8)), again));
+            assertThrows(IllegalArgumentException.class, () -> model.forward(Batch.of(prompts(name, 6, 8)), again));
         }
     }
 
@@ -159,8 +159,8 @@ class TransformerTest {
     @ParameterizedTest
     @ValueSource(strings = {"gpt_neo", "gptj", "gemma2", "gemma3_text", "olmo2", "llama3"})
     void exactGradientIsTheDerivative(String name) {
-        Batch batch = Batch.of(prompts(6));
-        Observable n = new Observable("n", new int[] {3, 20, 70}, new double[] {1, -0.5, 0.25});
+        Batch batch = Batch.of(prompts(name, 6));
+        Observable n = new Observable("n", new int[] {3, 10, Golden.vocabulary(name) - 1}, new double[] {1, -0.5, 0.25});
         var random = new Random(5);
         try (Transformer model = open(name, ScalarKernels.float64());
                 ActivationCache cache = model.forward(batch);
@@ -187,7 +187,7 @@ class TransformerTest {
         Kernels kernels = ScalarKernels.float32();
         try (Arena arena = Arena.ofShared();
                 Transformer model = open(name, kernels);
-                ActivationCache cache = model.forward(Batch.of(prompts(2)));
+                ActivationCache cache = model.forward(Batch.of(prompts(name, 2)));
                 Backward backward = new Backward(cache, 1)) {
             var injection = new Injection(0, 1, Point.MIDDLE, 0, kernels.allocate(arena, 1, model.config().dModel()));
             String message = assertThrows(IllegalArgumentException.class, () ->
@@ -204,7 +204,7 @@ class TransformerTest {
         Kernels kernels = ScalarKernels.float32();
         try (Arena arena = Arena.ofShared();
                 Transformer model = open("gpt_neo", kernels);
-                ActivationCache cache = model.forward(Batch.of(prompts(2)), Keep.EVERYTHING, model.config().nLayers() - 1);
+                ActivationCache cache = model.forward(Batch.of(prompts("gpt_neo", 2)), Keep.EVERYTHING, model.config().nLayers() - 1);
                 Backward backward = new Backward(cache, 1)) {
             int stop = cache.stopLayer();
             var injection = new Injection(cotangent, stop + fromStop, point, row, kernels.allocate(arena, 1, model.config().dModel()));
@@ -219,9 +219,9 @@ class TransformerTest {
     @MethodSource("kinds")
     void listenersMayLookIntoBlocksBelow(String name) {
         try (Transformer model = open(name, ScalarKernels.float32());
-                ActivationCache plain = model.forward(Batch.of(prompts(4)), Keep.RESIDUALS, model.config().nLayers());
+                ActivationCache plain = model.forward(Batch.of(prompts(name, 4)), Keep.RESIDUALS, model.config().nLayers());
                 ActivationCache watched = model.allocate(plain.segments(), Keep.RESIDUALS, model.config().nLayers())) {
-            model.forward(Batch.of(prompts(4)), watched, (layer, point, x) -> {
+            model.forward(Batch.of(prompts(name, 4)), watched, (layer, point, x) -> {
                 if (point == Point.INPUT && layer > 0) {
                     watched.state(layer - 1);
                 }
@@ -229,7 +229,7 @@ class TransformerTest {
             for (int l = 0; l < model.config().nLayers(); l++) {
                 assertArrayEquals(plain.state(l).attention().mixed().toDoubles(), watched.state(l).attention().mixed().toDoubles());
             }
-            model.forward(Batch.of(prompts(4)), watched, (layer, point, x) -> {
+            model.forward(Batch.of(prompts(name, 4)), watched, (layer, point, x) -> {
                 if (point == Point.INPUT && layer == 1) {
                     watched.state(0);
                 }
@@ -252,11 +252,13 @@ class TransformerTest {
     }
 
     /** To the bit on the scalar kernels; the fast ones sum few rows in another order than many. */
-    private static void same(Kernels kernels, Tensor expected, Tensor actual, String what) {
-        if (kernels instanceof ScalarKernels) {
+    private static void same(Transformer model, Tensor expected, Tensor actual, String what) {
+        if (model.kernels() instanceof ScalarKernels) {
             assertArrayEquals(expected.toDoubles(), actual.toDoubles(), what);
         } else {
-            Agreement.check(what, expected, actual, Tolerance.of(DType.F32, LONGEST_SUM, 1));
+            // The terms of the longest sum, times the sublayers it goes through.
+            int terms = 2 * model.config().nLayers() * Math.max(model.config().dMlp(), model.config().dModel());
+            Agreement.check(what, expected, actual, Tolerance.of(DType.F32, terms, 1));
         }
     }
 
@@ -265,9 +267,10 @@ class TransformerTest {
         return ModelLoader.open(dir, kernels);
     }
 
-    private static int[][] prompts(int... lengths) {
+    private static int[][] prompts(String name, int... lengths) {
         var random = new Random(11);
-        return Arrays.stream(lengths).mapToObj(t -> random.ints(t, 0, 100).toArray()).toArray(int[][]::new);
+        int vocabulary = Golden.vocabulary(name);
+        return Arrays.stream(lengths).mapToObj(t -> random.ints(t, 0, vocabulary).toArray()).toArray(int[][]::new);
     }
 
     /** The same observable at the last token of each of the first prompts. */

@@ -25,11 +25,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Gradients for prompt after prompt, which the CUDA kernels record as graphs and launch. */
 class CudaReplayTest {
-    private static final Observable N = new Observable("n", new int[] {5, 17, 60}, new double[] {1, -1, 0.5});
+    private static final Observable N = new Observable("n", new int[] {5, 17, 20}, new double[] {1, -1, 0.5});
     private static final int T = 7;
 
-    private static int[] prompt(Random random) {
-        return random.ints(T, 0, 100).toArray();
+    private static int[] prompt(Random random, Transformer model) {
+        return random.ints(T, 0, model.config().dVocab()).toArray();
     }
 
     private static PreparedGradient prepare(Transformer model) {
@@ -60,16 +60,17 @@ class CudaReplayTest {
                 PreparedGradient actual = prepare(model)) {
             long before = launches();
             for (int run = 0; run < 5; run++) {
-                requireAgreement(name, cuda.kernels(), expected, actual, prompt(random));
+                requireAgreement(name, cuda.kernels(), expected, actual, prompt(random, model));
             }
             // This OPT projects its embedding, for which a pass allocates, so only its way back is recorded.
             requireLaunches(before + (name.startsWith("opt") ? 3 : 6));
             // A longer prompt moves scratch: the graphs are recorded anew.
-            try (var longer = new PreparedGradient(model, N, 40, Rules.EXACT)) {
-                longer.run(random.ints(40, 0, 100).toArray());
+            int more = Math.min(40, model.config().maxPositions());
+            try (var longer = new PreparedGradient(model, N, more, Rules.EXACT)) {
+                longer.run(random.ints(more, 0, model.config().dVocab()).toArray());
             }
             for (int run = 0; run < 3; run++) {
-                int[] prompt = prompt(random);
+                int[] prompt = prompt(random, model);
                 requireAgreement(name, cuda.kernels(), expected, actual, prompt);
                 assertArrayEquals(prompt, actual.activations().tokenIds());
             }
@@ -94,7 +95,7 @@ class CudaReplayTest {
             fault.accept(n);
             try (PreparedGradient gradient = prepare(model)) {
                 for (int run = 0; run < 5; run++) {
-                    gradient.run(prompt(random));
+                    gradient.run(prompt(random, model));
                     Tensors.onHost(Arena.ofAuto(), cuda.kernels(), gradient.gradient(0));
                 }
                 return false;

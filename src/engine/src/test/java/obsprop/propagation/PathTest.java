@@ -9,6 +9,7 @@ import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import obsprop.kernel.scalar.ScalarKernels;
 import obsprop.model.Transformer;
 import obsprop.model.family.ModelLoader;
@@ -100,7 +101,6 @@ class PathTest {
         "gpt2        | attn1.0@-23                | step 1 | the prompt has 22 tokens",
         "gptj        | mlp1@-1 <= attn1.0@3       | step 2 | in parallel",
         "gptj        | attn1.0@3 <= mlp1@3        | step 2 | in parallel",
-        "gpt_neo     | attn1.0@0                  | step 1 | window",
         "opt-postnorm| mlp0@-1                    | path   | normalises the residual stream itself",
     })
     void illegal(String fixture, String text, String where, String why) {
@@ -110,6 +110,18 @@ class PathTest {
             assertTrue(refusal.getMessage().contains(where), refusal.getMessage());
             assertTrue(refusal.getMessage().contains(why), refusal.getMessage());
             assertFalse(refusal.getMessage().contains("\n"), refusal.getMessage());
+        });
+    }
+
+    @Test
+    void tokensOutsideOfTheWindowAreIllegal() {
+        int tokens = Golden.tokens("gpt_neo");
+        onModel("gpt_neo", model -> {
+            int local = IntStream.range(0, model.config().nLayers())
+                    .filter(l -> model.block(l).attention().spec().firstKey(tokens - 1) > 0).findFirst().orElseThrow();
+            Path path = Path.of(Step.Heads.one(local, 0, 0));
+            var refusal = assertThrows(IllegalArgumentException.class, () -> path.resolve(model, tokens));
+            assertTrue(refusal.getMessage().contains("step 1") && refusal.getMessage().contains("window"), refusal.getMessage());
         });
     }
 

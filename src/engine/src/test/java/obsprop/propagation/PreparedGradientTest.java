@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** The path for programs that wait for the answer: the same numbers, no garbage. */
 class PreparedGradientTest {
-    private static final Observable N = new Observable("n", new int[] {5, 17, 60}, new double[] {1, -1, 0.5});
+    private static final Observable N = new Observable("n", new int[] {5, 17, 20}, new double[] {1, -1, 0.5});
     private static final int T = 12;
     /** On a busy machine the compiler comes late. */
     private static final int SECONDS_TO_WARM = 90;
@@ -46,7 +46,7 @@ class PreparedGradientTest {
                 var prepared = new PreparedGradient(model, N, T, Rules.FROZEN_NORM)) {
             var propagator = new Propagator(model);
             for (int run = 0; run < 3; run++) {
-                int[] prompt = random.ints(T, 0, 100).toArray();
+                int[] prompt = random.ints(T, 0, model.config().dVocab()).toArray();
                 double value = prepared.run(prompt);
                 try (ActivationCache cache = model.forward(Batch.of(prompt))) {
                     Tensor logits = propagator.logits(cache.residual(model.config().nLayers()).slice(0, T - 1, T));
@@ -68,7 +68,7 @@ class PreparedGradientTest {
     @Test
     void allocatesNothingOnceWarm() {
         var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-        int[] prompt = new Random(4).ints(T, 0, 100).toArray();
+        int[] prompt = new Random(4).ints(T, 0, Golden.vocabulary("gpt_neo")).toArray();
         try (CpuKernels kernels = CpuKernels.create(1);
                 Transformer model = ModelLoader.open(Golden.ROOT.resolve("gpt_neo"), kernels);
                 var prepared = new PreparedGradient(model, N, T, Rules.EXACT)) {

@@ -5,6 +5,8 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
 import obsprop.model.Batch;
@@ -39,6 +41,35 @@ public record Golden(Path directory, SafetensorsFile expected) {
 
     public Observable observable() {
         return Observable.dense("golden", tensor("observable").toDoubles());
+    }
+
+    /** How long the prompts are. */
+    public int tokens() {
+        return tensor("input_ids").size(1);
+    }
+
+    public static int tokens(String name) {
+        try (Arena arena = Arena.ofConfined()) {
+            return open(name, arena).tokens();
+        }
+    }
+
+    public static int layers(String name) {
+        try (Arena arena = Arena.ofConfined()) {
+            return open(name, arena).tensor("ov_feature").size(0);
+        }
+    }
+
+    /** The size of the vocabulary. */
+    public static int vocabulary(String name) {
+        try (Arena arena = Arena.ofConfined()) {
+            return open(name, arena).tensor("observable").size(0);
+        }
+    }
+
+    /** The fixture with the most layers. */
+    public static String deepest() {
+        return Collections.max(names(), Comparator.comparingInt(Golden::layers));
     }
 
     /** The prompts of {@code input_ids}, or of another tensor of ids [B,T]. */

@@ -99,8 +99,9 @@ class GradientPassTest {
         Parameters parameters = new Parameters(checkpoint, kernels, arena);
         try (Transformer model = ModelLoader.build(Config.read(dir), checkpoint, kernels, arena)) {
             GradientPass pass = new GradientPass(model, parameters);
-            Batch batch = Batch.of(new int[] {5, 17, 80, 3, 3}, new int[] {42}, new int[] {9, 100, 0});
-            int[] targets = {17, 80, CrossEntropy.NO_TARGET, 3, 99, 1, 100, 0, 7};
+            int last = model.config().dVocab() - 1;
+            Batch batch = Batch.of(new int[] {5, 17, last - 20, 3, 3}, new int[] {12}, new int[] {9, last, 0});
+            int[] targets = {17, last - 20, CrossEntropy.NO_TARGET, 3, last - 1, 1, last, 0, 7};
             pass.run(batch, targets);
             Map<String, double[]> gradients = new HashMap<>();
             parameters.names().forEach(name -> gradients.put(name, parameters.gradient(name).toDoubles()));

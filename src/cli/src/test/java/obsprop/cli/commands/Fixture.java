@@ -41,6 +41,19 @@ record Fixture(Path directory, SafetensorsFile expected) {
                 .collect(Collectors.joining(" "));
     }
 
+    /** How long the prompts are. */
+    int tokens() {
+        return expected.tensor("input_ids").size(1);
+    }
+
+    int layers() {
+        return expected.tensor("ov_feature").size(0);
+    }
+
+    int heads() {
+        return expected.tensor("ov_feature").size(1);
+    }
+
     /** Prompt {@code b} as a list of ids. */
     String prompt(int b) {
         Tensor ids = expected.tensor("input_ids");

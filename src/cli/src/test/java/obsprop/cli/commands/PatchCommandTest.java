@@ -88,7 +88,7 @@ class PatchCommandTest {
                 fixture.directory().resolve("reference_notebook.safetensors"), Arena.ofAuto())
                 .tensor("chain_path_patch").toDoubles();
         List<String> chains = List.of("attn2.0@6 <= attn0.1@3", "attn2.1@9 <= mlp0@9",
-                "attn3.0@17 <= mlp2@17 <= attn1.2@15", "mlp3@21 <= mlp1@-1", "attn3.4@18 <= mlp1@18 <= attn0.3@12");
+                "attn3.0@17 <= mlp2@17 <= attn1.2@15", "mlp3@-1 <= mlp1@-1", "attn3.4@18 <= mlp1@18 <= attn0.3@12");
         double[] actual = chains.stream().mapToDouble(chain ->
                 json(question("patch", fixture, "--path", chain, "--mode", "ov-only")).get("effect").asDouble()).toArray();
         Fixture.check("chains", expected, actual);
@@ -132,7 +132,7 @@ class PatchCommandTest {
         JsonNode last = document.get("heads").get(document.get("heads").size() - 1);
         assertEquals(last.get("value").asDouble(), heads.get(
                 last.get("layer").asInt(), last.get("head").asInt(), last.get("token").asInt()), 1e-6);
-        assertArrayEquals(new int[] {heads.size(0), heads.size(1), 22}, heads.shape());
+        assertArrayEquals(new int[] {heads.size(0), heads.size(1), fixture.tokens()}, heads.shape());
     }
 
     /** The finding that the software is for, in a minute: a few heads make the difference between Lily and Tim. */
@@ -221,9 +221,9 @@ class PatchCommandTest {
         Fixture fixture = Fixture.open("gpt2");
         String out = folder.resolve("out.safetensors").toString();
         for (List<String> wrong : List.of(List.<String>of(), List.of("--heads", "--path", "mlp0@0"),
-                List.of("--path", "attn9.0@1"), List.of("--path", "attn1.0"), List.of("--path", "mlp1@3"),
+                List.of("--path", "attn99.0@1"), List.of("--path", "attn1.0"), List.of("--path", "mlp1@3"),
                 List.of("--path", "attn0.0@5 <= mlp1@5"), List.of("--heads", "--mode", "half"),
-                List.of("--heads", "--position", "22"), List.of("--heads", "--observable", "#1"))) {
+                List.of("--heads", "--position", Integer.toString(fixture.tokens())), List.of("--heads", "--observable", "#1"))) {
             List<String> arguments = question("patch", fixture, "--out", out);
             arguments.addAll(wrong);
             refused(arguments, wrong.toString());
@@ -233,8 +233,8 @@ class PatchCommandTest {
         refused(question("patch", Fixture.open("opt-postnorm"), "--heads", "--out", out), "no direct effects");
         refused(question("paths", fixture, "--beam", "0"), "beam");
         refused(question("paths", fixture, "--check", "-1"), "check");
-        refused(question("paths", fixture, "--tail", "attn7.0@1"), "tail");
-        refused(question("paths", fixture, "--read", "99"), "read");
+        refused(question("paths", fixture, "--tail", "attn77.0@1"), "tail");
+        refused(question("paths", fixture, "--read", Integer.toString(fixture.tokens())), "read");
         refused(List.of("attribute", "--model", Fixture.open("opt-postnorm").directory().toString(),
                 "--token-ids", "1,2", "--observable", "#1", "--out", out), "no direct effects");
         try (Stream<Path> left = Files.list(folder)) {

@@ -30,7 +30,7 @@ class VectorCommandTest {
     private Path folder;
 
     @ParameterizedTest
-    @CsvSource({"ln_f_normal_at_clean, output", "attn_chain_feature, attn3.0@-1 <= attn1.2@18", "all_heads_feature, attn2.*@9"})
+    @CsvSource({"ln_f_normal_at_clean, output", "attn_chain_feature, attn3.0@-1 <= attn1.2@-1", "all_heads_feature, attn2.*@-1"})
     void notebook(String expected, String path) {
         Fixture fixture = Fixture.open("gpt_neo");
         SafetensorsFile reference = SafetensorsFile.open(
@@ -53,9 +53,10 @@ class VectorCommandTest {
     @CsvSource({"gpt2", "llama", "gemma2", "gpt_neox"})
     void dataFree(String name) {
         Fixture fixture = Fixture.open(name);
+        int head = fixture.heads() - 1;
         JsonNode document = Invocation.of("vector", "--json", "--model", fixture.directory().toString(), "--observable",
-                fixture.observable(), "--path", "attn1.2@-1", "--norm", "none").json();
-        Tensor expected = fixture.expected().tensor("ov_feature").select(0, 1).select(0, 2);
+                fixture.observable(), "--path", "attn1." + head + "@-1", "--norm", "none").json();
+        Tensor expected = fixture.expected().tensor("ov_feature").select(0, 1).select(0, head);
         Fixture.check(name + " ov_feature", expected.toDoubles(), numbers(document.get("feature")));
         assertFalse(document.has("score"));
     }
@@ -63,14 +64,17 @@ class VectorCommandTest {
     @Test
     void reportsBoundaryAndErrors() {
         Fixture fixture = Fixture.open("gpt_neo");
-        JsonNode document = run(fixture, "--path", "mlp3@-1 <= attn1.*@18", "--corrupted-token-ids", fixture.prompt(1),
+        int last = fixture.layers() - 1;
+        String path = "mlp" + last + "@-1 <= attn" + (last - 1) + ".*@-2";
+        String observable = withABoundary(fixture);
+        JsonNode document = ask(fixture, observable, "--json", "--path", path, "--corrupted-token-ids", fixture.prompt(1),
                 "--point", "boundary", "--self-error", "0.2").json();
         JsonNode mlp = document.get("mlps").get(0);
         assertEquals("root", mlp.get("outcome").asText());
         assertTrue(mlp.get("lambda").asDouble() > 0 && mlp.get("lambda").asDouble() < 1);
         assertEquals(0, mlp.get("value").asDouble(), 1e-4);
-        assertEquals("residual1@18", document.get("site").get("text").asText());
-        JsonNode clean = run(fixture, "--path", "mlp3@-1 <= attn1.*@18", "--self-error", "--quiet").json().get("self_error");
+        assertEquals("residual" + (last - 1) + "@" + (fixture.tokens() - 2), document.get("site").get("text").asText());
+        JsonNode clean = ask(fixture, observable, "--json", "--path", path, "--self-error", "--quiet").json().get("self_error");
         JsonNode along = clean.get("along_path");
         assertEquals("found", along.get("reach").asText());
         assertTrue(along.get("steps").get(0).get("error").asDouble() < 0.1);
@@ -80,29 +84,42 @@ class VectorCommandTest {
         assertTrue(off > along.get("steps").get(0).get("error").asDouble(), "linearised elsewhere, but no worse");
     }
 
+    /** An observable for which the last MLP's part has another sign on the corrupted prompt, so that there is a zero between. */
+    private static String withABoundary(Fixture fixture) {
+        String path = "mlp" + (fixture.layers() - 1) + "@-1";
+        return IntStream.range(0, 40).mapToObj(id -> "#" + id + " - #" + (id + 1)).filter(observable -> {
+            JsonNode mlp = ask(fixture, observable, "--json", "--path", path, "--corrupted-token-ids", fixture.prompt(1),
+                    "--point", "boundary").json().get("mlps").get(0);
+            return mlp.get("outcome").asText().equals("root");
+        }).findFirst().orElseThrow();
+    }
+
     /** Vectors of several paths are summed, files can be read back, and the score is the product with the activation. */
     @Test
     void sumsPaths() {
         Fixture fixture = Fixture.open("llama");
         Path out = folder.resolve("sum.safetensors");
-        double[] a = numbers(run(fixture, "--path", "attn2.1@4").json().get("feature"));
-        double[] b = numbers(run(fixture, "--path", "mlp2@21 <= attn2.1@4").json().get("feature"));
-        JsonNode both = run(fixture, "--path", "attn2.1@4", "--path", "mlp2@21 <= attn2.1@4", "--out", out.toString()).json();
+        String throughMlp = "mlp1@" + (fixture.tokens() - 1) + " <= attn1.1@4";
+        double[] a = numbers(run(fixture, "--path", "attn1.1@4").json().get("feature"));
+        double[] b = numbers(run(fixture, "--path", throughMlp).json().get("feature"));
+        JsonNode both = run(fixture, "--path", "attn1.1@4", "--path", throughMlp, "--out", out.toString()).json();
         double[] sum = IntStream.range(0, a.length).mapToDouble(i -> a[i] + b[i]).toArray();
         Fixture.check("sum", sum, numbers(both.get("feature")));
         FeatureVector saved = FeatureVector.load(out);
-        assertEquals(Site.parse("residual2@4"), saved.site());
-        assertEquals("attn2.1@4; mlp2@21 <= attn2.1@4", saved.provenance().path());
-        double[] x = fixture.expected().tensor("residual").select(0, 0).select(0, 2).select(0, 4).toDoubles();
+        assertEquals(Site.parse("residual1@4"), saved.site());
+        assertEquals("attn1.1@4; " + throughMlp, saved.provenance().path());
+        double[] x = fixture.expected().tensor("residual").select(0, 0).select(0, 1).select(0, 4).toDoubles();
         Fixture.check("score", new double[] {saved.dot(x)}, new double[] {both.get("score").asDouble()});
     }
 
     @Test
     void textForReaders() {
         Fixture fixture = Fixture.open("gpt_neo");
-        String text = run(fixture, false, "--path", "mlp3@-1", "--corrupted-token-ids", fixture.prompt(1), "--point",
-                "boundary", "--self-error").out();
-        for (String part : List.of("path     mlp3@21", "site     residual3.middle@21", "decision boundary, lambda = 0.1",
+        int last = fixture.layers() - 1;
+        String text = ask(fixture, withABoundary(fixture), "--path", "mlp" + last + "@-1", "--corrupted-token-ids", fixture.prompt(1),
+                "--point", "boundary", "--self-error").out();
+        String end = "@" + (fixture.tokens() - 1);
+        for (String part : List.of("path     mlp" + last + end, "site     residual" + last + ".middle" + end, "decision boundary, lambda = 0.",
                 "steps along y, along the path alone", "steps along y, through the whole rest of the model")) {
             assertTrue(text.contains(part), text);
         }
@@ -112,8 +129,8 @@ class VectorCommandTest {
     void badInputIsTwoAndLeavesNothing() throws IOException {
         Fixture fixture = Fixture.open("gptj");
         String out = folder.resolve("y.safetensors").toString();
-        for (List<String> wrong : List.of(List.<String>of(), List.of("--path", "mlp1"), List.of("--path", "mlp9@-1"),
-                List.of("--path", "mlp1@-1 <= attn1.0@3"), List.of("--path", "attn1.0@22"), List.of("--path", "attn1.9@-1"),
+        for (List<String> wrong : List.of(List.<String>of(), List.of("--path", "mlp1"), List.of("--path", "mlp99@-1"),
+                List.of("--path", "mlp1@-1 <= attn1.0@3"), List.of("--path", "attn1.0@" + fixture.tokens()), List.of("--path", "attn1.99@-1"),
                 List.of("--path", "mlp0@-1 <= mlp1@-1"), List.of("--path", "mlp1@-1", "--norm", "some"),
                 List.of("--path", "mlp1@-1", "--point", "boundary"), List.of("--path", "mlp1@-1", "--self-error", "2"),
                 List.of("--path", "attn1.0@3", "--path", "attn1.0@4"), List.of("--path", "mlp1@-1", "--observable", "#1"),
@@ -150,15 +167,12 @@ class VectorCommandTest {
     }
 
     private static Invocation run(Fixture fixture, String... more) {
-        return run(fixture, true, more);
+        return ask(fixture, fixture.observable(), Stream.concat(Stream.of("--json"), Arrays.stream(more)).toArray(String[]::new));
     }
 
-    private static Invocation run(Fixture fixture, boolean json, String... more) {
+    private static Invocation ask(Fixture fixture, String observable, String... more) {
         List<String> arguments = new ArrayList<>(List.of("vector", "--model", fixture.directory().toString(),
-                "--observable", fixture.observable(), "--token-ids", fixture.prompt(0)));
-        if (json) {
-            arguments.add("--json");
-        }
+                "--observable", observable, "--token-ids", fixture.prompt(0)));
         arguments.addAll(Arrays.asList(more));
         return Invocation.of(arguments.toArray(String[]::new));
     }

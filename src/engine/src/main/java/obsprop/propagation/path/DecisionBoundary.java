@@ -18,6 +18,8 @@ final class DecisionBoundary {
     private static final double CONVERGED = 1e-5;
     /** Of the step, where it does not get shorter for the field's rounding: the distance is off by the square of it. */
     private static final double NEARLY = 1e-3;
+    /** Of a length, what rounding to single precision moves a point by, a few times over. */
+    private static final double UNITS = 0x1p-22;
     /** Steps without a shorter one, after which none is hoped for. */
     private static final int PATIENCE = 20;
     /** By as much, relatively, the merit may seem to rise: a field in single precision does not resolve less. */
@@ -97,8 +99,13 @@ final class DecisionBoundary {
         return isZero(field.value(x), HostRows.norm(field.gradient(x)), distance(x));
     }
 
-    private static boolean isZero(double value, double steep, double reach) {
-        return Math.abs(value) <= CONVERGED * steep * reach;
+    private boolean isZero(double value, double steep, double reach) {
+        return Math.abs(value) <= steep * resolution(reach);
+    }
+
+    /** What a point that far from the clean one may be off by: never less than single precision does to the clean one. */
+    private double resolution(double reach) {
+        return Math.max(CONVERGED * reach, UNITS * HostRows.norm(clean));
     }
 
     private Found better(Found a, Found b) {
@@ -135,7 +142,7 @@ final class DecisionBoundary {
             double reach = HostRows.norm(gone);
             double length = HostRows.norm(step);
             if (isZero(value, steep, reach)) {
-                if (length <= CONVERGED * reach) {
+                if (length <= resolution(reach)) {
                     return new Found(Outcome.NEAREST, Double.NaN, x);
                 }
                 since = length < shortest * reach ? 0 : since + 1;

@@ -166,9 +166,9 @@ class HeadAnalysisTest {
                 int n = 40;
                 double mean = 0;
                 for (int i = 0; i < n; i++) {
-                    int[] ids = random.ints(0, 101).distinct().limit(2).toArray();
+                    int[] ids = random.ints(0, model.config().dVocab()).distinct().limit(2).toArray();
                     var observable = new Observable("random", ids, new double[] {1, -1});
-                    mean += new HeadNull(analysis, 60, i).test(List.of(observable)).norm()[0][1][2] / n;
+                    mean += new HeadNull(analysis, 60, i).test(List.of(observable)).norm()[0][1][model.config().nHeads() - 1] / n;
                 }
                 System.out.println("mean p-value of random observables " + mean);
                 assertEquals(0.5, mean, 4 * Math.sqrt(1.0 / 12 / n));

@@ -63,7 +63,7 @@ class GoldenPatchingTest {
             try (Transformer model = ModelLoader.open(golden.directory(), kernels);
                     ActivationCache cache = model.forward(golden.batch())) {
                 for (int prompt = 0; prompt < cache.segments().count(); prompt++) {
-                    for (int position : new int[] {0, 7, -1}) {
+                    for (int position : new int[] {0, golden.tokens() / 3, -1}) {
                         CachedRun run = new CachedRun(cache, prompt);
                         Attribution a = DirectAttribution.ofObservable(run, golden.observable(), position);
                         int[] rows = {run.row(run.position(position))};

@@ -54,7 +54,8 @@ class MeanHeadPatchingTest {
     @ValueSource(strings = {"gpt_neo", "gemma2", "olmo2", "gptj", "mistral"})
     void manyPairsInOnePass(String name) {
         with(name, (golden, model) -> {
-            List<TokenPair> pairs = pairs(golden, 9, 22, 9, 5);
+            List<TokenPair> pairs = pairs(golden, 9, golden.tokens(), 9, 5);
+            int h = model.config().nHeads() - 1;
             for (PatchMode mode : PatchMode.values()) {
                 for (FinalNorm norm : FinalNorm.values()) {
                     Readout readout = new Readout(golden.observable(), -2, norm);
@@ -67,8 +68,8 @@ class MeanHeadPatchingTest {
                         same(single.get(1), batch.tables(pairs.subList(1, 2)).getFirst());
                     }
                     MeanHeadEffects mean = MeanHeadPatching.over(model, pairs, readout, mode);
-                    double expected = single.stream().mapToDouble(t -> t.effect()[1][2]).average().orElseThrow();
-                    assertEquals(expected, mean.effect()[1][2], EXACT);
+                    double expected = single.stream().mapToDouble(t -> t.effect()[1][h]).average().orElseThrow();
+                    assertEquals(expected, mean.effect()[1][h], EXACT);
                     assertTrue(Math.abs(expected) > 1e-6, "no effect at all: nothing was tested");
                 }
             }
@@ -96,10 +97,11 @@ class MeanHeadPatchingTest {
         with(name, (golden, model) -> {
             try (ActivationCache cache = model.forward(golden.batch(), Keep.RESIDUALS, model.config().nLayers())) {
                 PromptPair pair = new PromptPair(new CachedRun(cache, 0), new CachedRun(cache, 1));
-                try (KeptHeadPatches kept = new KeptHeadPatches(pair, 11, PatchMode.FULL)) {
+                int position = golden.tokens() / 2;
+                try (KeptHeadPatches kept = new KeptHeadPatches(pair, position, PatchMode.FULL)) {
                     for (Observable n : List.of(golden.observable(), Observable.difference("other", 3, 4), golden.observable())) {
                         for (FinalNorm norm : FinalNorm.values()) {
-                            same(HeadPatching.table(pair, new Readout(n, 11, norm), PatchMode.FULL), kept.table(n, norm));
+                            same(HeadPatching.table(pair, new Readout(n, position, norm), PatchMode.FULL), kept.table(n, norm));
                         }
                     }
                 }

@@ -78,7 +78,7 @@ class PatchingTest {
             try (Measured measured = new Measured("inner attribution, " + name)) {
                 for (int l = 0; l < last; l++) {
                     check(measured, DirectAttribution.ofFeature(s.run(0), y, l, NormSite.ATTENTION_INPUT, -3));
-                    check(measured, DirectAttribution.ofFeature(s.run(1), y, l, NormSite.MLP_INPUT, 9));
+                    check(measured, DirectAttribution.ofFeature(s.run(1), y, l, NormSite.MLP_INPUT, s.golden.tokens() / 2));
                     check(measured, DirectAttribution.ofFeature(s.run(1), y, new Site(l, Point.INPUT, 2)));
                 }
                 Attribution whole = DirectAttribution.ofFeature(s.run(1), y, last, NormSite.FINAL, 4);
@@ -145,26 +145,27 @@ class PatchingTest {
         with("gpt2", Keep.EVERYTHING, s -> {
             int[][] prompts = s.golden.prompts("input_ids");
             List<TokenPair> pairs = new ArrayList<>();
-            for (int length : new int[] {5, 9, 9, 22}) {
+            for (int length : new int[] {5, 9, 9, s.golden.tokens()}) {
                 pairs.add(new TokenPair(
                         Arrays.copyOf(prompts[0], length), Arrays.copyOf(prompts[1], length)));
             }
             pairs.add(pairs.getFirst().swapped());
             Readout readout = Readout.last(s.golden.observable());
             MeanHeadEffects mean = MeanHeadPatching.over(s.model, pairs, readout, PatchMode.FULL);
+            int h = s.model.config().nHeads() - 1;
             double[] single = new double[pairs.size()];
             for (int i = 0; i < single.length; i++) {
                 TokenPair p = pairs.get(i);
                 try (ActivationCache cache = s.model.forward(Batch.of(p.clean(), p.corrupted()))) {
                     PromptPair pair = new PromptPair(new CachedRun(cache, 0), new CachedRun(cache, 1));
-                    single[i] = HeadPatching.table(pair, readout, PatchMode.FULL).effect()[1][2];
+                    single[i] = HeadPatching.table(pair, readout, PatchMode.FULL).effect()[1][h];
                 }
             }
             double average = Arrays.stream(single).average().orElseThrow();
             double squares = Arrays.stream(single).map(x -> (x - average) * (x - average)).sum();
             assertEquals(pairs.size(), mean.pairs());
-            assertEquals(average, mean.effect()[1][2], EXACT);
-            assertEquals(Math.sqrt(squares / (single.length - 1) / single.length), mean.standardError()[1][2], EXACT);
+            assertEquals(average, mean.effect()[1][h], EXACT);
+            assertEquals(Math.sqrt(squares / (single.length - 1) / single.length), mean.standardError()[1][h], EXACT);
             assertTrue(Double.isNaN(
                     MeanHeadPatching.over(s.model, pairs.subList(0, 1), readout, PatchMode.FULL).standardError()[0][0]));
         });
@@ -194,18 +195,22 @@ class PatchingTest {
     void refusals() {
         with("gpt2", Keep.EVERYTHING, s -> {
             Readout readout = Readout.last(s.golden.observable());
+            int tokens = s.golden.tokens();
             try (ActivationCache other = s.model.forward(Batch.of(new int[] {1, 2, 3}));
                     ActivationCache shallow = s.model.forward(s.golden.batch(), Keep.EVERYTHING, 1)) {
-                refused("22 tokens and the corrupted one 3",
+                refused(tokens + " tokens and the corrupted one 3",
                         () -> new PromptPair(s.run(0), new CachedRun(other, 0)));
                 refused("through all", () -> new CachedRun(shallow, 0));
             }
-            refused("prompt 2 of a batch of 2", () -> s.run(2));
+            int prompts = s.cache.segments().count();
+            refused("prompt " + prompts + " of a batch of " + prompts, () -> s.run(prompts));
             refused("outside the prompt", () -> HeadPatching.table(
-                    s.pair(), new Readout(s.golden.observable(), 22, FinalNorm.ON), PatchMode.FULL));
-            refused("there is no layer 9", () -> effect(s, readout, "attn9.0@1"));
-            refused("there is no head 7", () -> effect(s, readout, "attn1.7@1"));
-            refused("cannot feed", () -> effect(s, readout, "attn1.0@-1 <= mlp2@-1"));
+                    s.pair(), new Readout(s.golden.observable(), tokens, FinalNorm.ON), PatchMode.FULL));
+            int layers = s.model.config().nLayers();
+            refused("there is no layer " + layers, () -> effect(s, readout, "attn" + layers + ".0@1"));
+            int heads = s.model.config().nHeads();
+            refused("there is no head " + heads, () -> effect(s, readout, "attn1." + heads + "@1"));
+            refused("cannot feed", () -> effect(s, readout, "attn0.0@-1 <= mlp1@-1"));
             refused("names token 9999", () -> DirectAttribution.ofObservable(
                     s.run(0), Observable.difference("far", 9999, 0), -1));
             Tensor y = s.model.kernels().allocate(s.arena, 1, s.model.config().dModel());

@@ -16,6 +16,7 @@ import obsprop.cuda.emulator.TestDevice;
 import obsprop.model.ActivationCache;
 import obsprop.model.Transformer;
 import obsprop.model.family.ModelLoader;
+import obsprop.model.io.Checkpoint;
 import obsprop.model.layer.Rules;
 import obsprop.propagation.Propagator;
 import obsprop.testing.Golden;
@@ -76,11 +77,17 @@ class CudaFaultsTest {
         injectEverywhere(TestDevice.emulator()::failLaunch, fixture, "CUDA_ERROR_LAUNCH_FAILED");
     }
 
+    private static long weights(String fixture) {
+        try (Arena arena = Arena.ofConfined()) {
+            return Checkpoint.open(Golden.ROOT.resolve(fixture), arena).bytes();
+        }
+    }
+
     @Test
     void modelLargerThanTheDevice() {
         Emulator emulator = TestDevice.emulator();
         try (CudaUnderTest cuda = CudaUnderTest.open(CudaPrecision.FP32)) {
-            emulator.limitMemory(100_000);
+            emulator.limitMemory(weights("gpt2") / 2);
             CudaException e = assertThrows(CudaException.class, () -> pass("gpt2", cuda.kernels()));
             assertTrue(e.getMessage().contains("KiB free"), e.getMessage());
         } finally {

@@ -118,9 +118,9 @@ class BoundaryTest {
         };
     }
 
-    /** Plain and gated, with and without norms before and after. */
+    /** Plain and gated, with and without norms before and after; not the ReLU of OPT, which has kinks. */
     @ParameterizedTest
-    @ValueSource(strings = {"gpt2", "opt", "llama", "gemma2", "olmo2", "gptj"})
+    @ValueSource(strings = {"gpt2", "starcoder2", "llama", "gemma2", "olmo2", "gptj"})
     void mlpDerivative(String name) {
         Kernels kernels = ScalarKernels.float64();
         Random random = new Random(2);
@@ -186,7 +186,7 @@ class BoundaryTest {
         for (int i = 0; i < exact.size(); i++) {
             if (exact.get(i).outcome() == Outcome.NEAREST) {
                 assertEquals(Outcome.NEAREST, single.get(i).outcome(), exact.get(i) + "; " + single.get(i));
-                assertEquals(exact.get(i).distance(), single.get(i).distance(), SEARCHED * exact.get(i).distance());
+                assertEquals(exact.get(i).distance(), single.get(i).distance(), SEARCHED * exact.get(i).distance() + SEARCHED / 10);
             }
         }
     }

@@ -47,8 +47,8 @@ class PathPropagatorTest {
     @ParameterizedTest
     @CsvSource({
         "ln_f_normal_at_clean, output",
-        "attn_chain_feature, attn3.0@20 <= attn1.2@15",
-        "all_heads_feature, attn2.*@21",
+        "attn_chain_feature, attn3.0@-1 <= attn1.2@-1",
+        "all_heads_feature, attn2.*@-1",
     })
     void notebook(String expected, String path) {
         onFixture("gpt_neo", kernels, (golden, model, arena) -> {
@@ -85,9 +85,9 @@ class PathPropagatorTest {
         });
     }
 
-    /** Without the one of six layers, which has tens of thousands of paths: AlongPathTest proves some of them. */
+    /** Without those of five layers or more, which have tens of thousands of paths: AlongPathTest proves some of them. */
     static List<String> shallowFixtures() {
-        return directFixtures().stream().filter(name -> !name.equals("gemma3_text")).toList();
+        return directFixtures().stream().filter(name -> Golden.layers(name) < 5).toList();
     }
 
     /** Every path from the output to the embedding, together, is the gradient of the whole model. */
