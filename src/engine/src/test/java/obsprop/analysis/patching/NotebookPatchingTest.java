@@ -30,7 +30,7 @@ class NotebookPatchingTest {
             "attn2.0@6 <= attn0.1@3",
             "attn2.1@9 <= mlp0@9",
             "attn3.0@17 <= mlp2@17 <= attn1.2@15",
-            "mlp3@21 <= mlp1@21",
+            "mlp3@-1 <= mlp1@-1",
             "attn3.4@18 <= mlp1@18 <= attn0.3@12");
 
     static Stream<Kernels> backends() {
