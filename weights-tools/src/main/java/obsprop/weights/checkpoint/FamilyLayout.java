@@ -27,11 +27,8 @@ public final class FamilyLayout {
      * @throws obsprop.tensor.io.FormatException if the family is unknown, or a size is missing or impossible
      */
     public static List<TensorSpec> of(Config config) {
-        for (String heads : List.of("n_head", "num_heads", "num_attention_heads")) {
-            if (config.intOr(heads, 1) < 1) {
-                throw config.refuse(heads, "is " + config.intOr(heads, 1) + ", expected 1 or more");
-            }
-        }
+        // Divided by, before shapes tell that they are impossible.
+        List.of("n_head", "num_heads", "num_attention_heads").forEach(heads -> config.sizeOr(heads, 1));
         FamilyLayout layout = new FamilyLayout(config);
         String type = config.requireString("model_type");
         switch (type) {

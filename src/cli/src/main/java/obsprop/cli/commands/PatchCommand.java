@@ -114,15 +114,16 @@ public final class PatchCommand implements Callable<Report> {
             ResolvedObservable observable = PairSession.one(observables.resolve(session.vocabulary()));
             PromptPair.requireDirectEffects(session.model(), "patching");
             List<TokenPair> all = new PairFile(file, prompts, common).read(session);
-            OracleAgreement.Sample sample = options.sample();
             Readout readout = options.readout(observable.forEngine());
             List<HeadEffects> tables = new ArrayList<>();
             MeanHeadEffects found = MeanHeadPatching.over(session.model(), all, readout, options.mode(), tables::add);
             session.requireFinite("an effect", found.effect());
-            int drawn = new Random(sample.seed()).nextInt(all.size());
-            Optional<OracleAgreement> oracle = sample.count() == 0 ? Optional.empty()
-                    : Optional.of(rerun(session, all.get(drawn), readout, tables.get(drawn), sample));
-            oracle.ifPresent(agreement -> common.note("prompt pair " + (drawn + 1) + ": " + agreement));
+            Optional<OracleAgreement> oracle = options.check(sample -> {
+                int drawn = new Random(sample.seed()).nextInt(all.size());
+                OracleAgreement agreement = rerun(session, all.get(drawn), readout, tables.get(drawn), sample);
+                common.note("prompt pair " + (drawn + 1) + ": " + agreement);
+                return agreement;
+            });
             PatchMeanReport report = new PatchMeanReport(
                     PairSession.metadata(session, observable, options), observable, found, oracle);
             out.ifPresent(target -> write(target, report));
@@ -142,8 +143,8 @@ public final class PatchCommand implements Callable<Report> {
 
     private PatchReport heads(PairSession session) {
         HeadEffects found = HeadPatching.table(session.pair(), session.readout(), options.mode());
-        Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                session.pair(), session.readout(), options.mode(), found, options.sample()));
+        Optional<OracleAgreement> oracle = options.check(sample -> OracleAgreement.of(
+                session.pair(), session.readout(), options.mode(), found, sample));
         return new PatchReport(session.metadata(), session.observable(), Optional.empty(),
                 found.clean(), found.corrupted(), found.effect(), oracle);
     }
@@ -152,8 +153,8 @@ public final class PatchCommand implements Callable<Report> {
         PathEffect found = PathPatching.effect(session.pair(), session.readout(), options.mode(),
                 path.orElseThrow(), reach());
         FoundPath value = new FoundPath(found.path(), found.effect());
-        Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                session.pair(), session.readout(), options.mode(), reach(), List.of(value), options.sample()));
+        Optional<OracleAgreement> oracle = options.check(sample -> OracleAgreement.of(
+                session.pair(), session.readout(), options.mode(), reach(), List.of(value), sample));
         return new PatchReport(session.metadata(), session.observable(), Optional.of(found.path()),
                 found.clean(), found.corrupted(), new double[][] {{found.effect()}}, oracle);
     }

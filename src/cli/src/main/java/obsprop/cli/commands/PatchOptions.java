@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import obsprop.analysis.patching.FinalNorm;
 import obsprop.analysis.patching.OracleAgreement;
 import obsprop.analysis.patching.PatchMode;
@@ -73,11 +74,16 @@ final class PatchOptions {
     }
 
     /** Which effects are checked: for one question always the same. */
-    OracleAgreement.Sample sample() {
+    private OracleAgreement.Sample sample() {
         if (checks < 0) {
             throw new UsageException("--check: " + checks + " is too few: give 0 for none, or more");
         }
         return new OracleAgreement.Sample(checks, 1);
+    }
+
+    /** How a sample of effects compares with reruns; empty where none is asked for. */
+    Optional<OracleAgreement> check(Function<OracleAgreement.Sample, OracleAgreement> rerun) {
+        return Optional.of(sample()).filter(sample -> sample.count() > 0).map(rerun);
     }
 
     /** What stands in for the corrupted prompt, if anything. */

@@ -73,8 +73,8 @@ public final class PathsCommand implements Callable<Report> {
         try (PairSession session = PairSession.open(common, observables, prompts, options)) {
             List<FoundPath> found = PathSearch.run(session.pair(), session.readout(), search);
             session.session().requireFinite("an effect", found.stream().mapToDouble(FoundPath::effect).toArray());
-            Optional<OracleAgreement> oracle = options.sample().count() == 0 ? Optional.empty() : Optional.of(OracleAgreement.of(
-                    session.pair(), session.readout(), options.mode(), Reach.NAMED, found, options.sample()));
+            Optional<OracleAgreement> oracle = options.check(sample -> OracleAgreement.of(
+                    session.pair(), session.readout(), options.mode(), Reach.NAMED, found, sample));
             oracle.ifPresent(agreement -> PairSession.tell(common, agreement));
             return new PathsReport(session.metadata(), session.observable(), session.values(), found,
                     Choice.label(rank), session.cosines(found), oracle);

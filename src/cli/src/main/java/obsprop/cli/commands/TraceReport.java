@@ -12,8 +12,8 @@ import java.util.stream.Collectors;
 import obsprop.cli.output.Json;
 import obsprop.cli.output.Report;
 import obsprop.cli.output.Table.Column;
-import obsprop.cli.output.Visible;
 import obsprop.cli.output.Table;
+import obsprop.cli.output.Visible;
 import obsprop.cli.tokens.ResolvedObservable;
 import obsprop.tensor.io.SafetensorsWriter.Entry;
 

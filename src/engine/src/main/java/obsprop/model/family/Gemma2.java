@@ -1,6 +1,5 @@
 package obsprop.model.family;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import obsprop.kernel.Activation;
@@ -25,7 +24,7 @@ final class Gemma2 implements Family {
         Config config = parts.config();
         LlamaParts llama = LlamaParts.of(parts, "gemma2", DEFAULTS, 1);
         var bias = Parts.Bias.of(config.booleanOr("attention_bias", false));
-        List.of("hidden_act", "sliding_window_size").forEach(config::value); // in published files, but the reference does not read them
+        config.ignore("hidden_act", "sliding_window_size");
         Activation f = parts.activation("hidden_activation", "gelu_pytorch_tanh");
         Rotary rotary = Rotaries.halfSplit(config, llama.sizes().dHead(), 10000);
         SlidingWindows windows = SlidingWindows.of(

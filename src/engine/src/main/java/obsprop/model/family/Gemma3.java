@@ -1,6 +1,5 @@
 package obsprop.model.family;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import obsprop.kernel.Activation;
@@ -27,8 +26,7 @@ final class Gemma3 implements Family {
         LlamaParts llama = LlamaParts.of(parts, "gemma3_text", DEFAULTS, 1);
         int width = llama.sizes().dHead();
         var bias = Parts.Bias.of(config.booleanOr("attention_bias", false));
-        // In published files, but the reference does not read them.
-        List.of("hidden_act", "attn_logit_softcapping").forEach(config::value);
+        config.ignore("hidden_act", "attn_logit_softcapping");
         Activation f = parts.activation("hidden_activation", "gelu_pytorch_tanh");
         int pattern = config.sizeOr("sliding_window_pattern", config.sizeOr("_sliding_window_pattern", 6));
         SlidingWindows windows = SlidingWindows.of(config, llama.sizes().nLayers(),

@@ -18,9 +18,6 @@ import obsprop.tensor.Tensor;
 
 /** GPT-2: fused c_attn, Conv1D weights [in,out], learned positions. */
 final class Gpt2 implements Family {
-    /** What published config.json files hold, but the reference implementation does not read. */
-    private static final List<String> WITHOUT_EFFECT = List.of("apply_query_key_layer_scaling", "normalize_attention_scores");
-
     @Override
     public Set<String> modelTypes() {
         return Set.of("gpt2");
@@ -29,7 +26,7 @@ final class Gpt2 implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        WITHOUT_EFFECT.forEach(config::value);
+        config.ignore("apply_query_key_layer_scaling", "normalize_attention_scores");
         int d = config.requireSize("n_embd");
         int heads = config.requireSize("n_head");
         int mlp = config.sizeOr("n_inner", 4 * d);

@@ -1,6 +1,5 @@
 package obsprop.model.family;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import obsprop.kernel.RotaryStyle;
@@ -18,9 +17,6 @@ import obsprop.tensor.Tensor;
 
 /** GPT-J: parallel blocks with one norm for both, interleaved rotary, a head with a bias. */
 final class GptJ implements Family {
-    /** What published config.json files hold, but the reference implementation does not read. */
-    private static final List<String> WITHOUT_EFFECT = List.of("rotary", "scale_attn_weights");
-
     @Override
     public Set<String> modelTypes() {
         return Set.of("gptj");
@@ -36,7 +32,7 @@ final class GptJ implements Family {
         double epsilon = config.epsilonOr("layer_norm_epsilon", 1e-5);
         var sizes = new ModelConfig("gptj", layers, heads, heads, d, Sizes.headWidth(config, d, heads), mlp,
                 config.requireSize("vocab_size"), config.requireSize("n_positions"));
-        WITHOUT_EFFECT.forEach(config::value);
+        config.ignore("rotary", "scale_attn_weights");
         int turning = config.isNull("rotary_dim") ? 0 : config.sizeOr("rotary_dim", 64);
         if (turning == 0 || turning % 2 != 0 || turning > sizes.dHead()) {
             throw config.refuse("rotary_dim", "is " + turning + ", expected an even number up to the width of a head, "

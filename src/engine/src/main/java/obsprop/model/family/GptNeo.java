@@ -47,7 +47,7 @@ final class GptNeo implements Family {
     private static Block block(
             Parts parts, ModelConfig sizes, String name, int layer, String kind, double epsilon) {
         int d = sizes.dModel();
-        int local = parts.config().sizeOr("window_size", 256);
+        int local = parts.config().sizeOr("window_size", 256); // read by every layer, or it would count as not understood
         int window = switch (kind) {
             case "global" -> AttentionSpec.NO_WINDOW;
             case "local" -> local;

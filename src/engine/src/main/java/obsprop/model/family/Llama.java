@@ -23,7 +23,7 @@ final class Llama implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        config.value("activation"); // published files hold it, but the reference implementation reads hidden_act
+        config.ignore("activation");
         LlamaParts llama = LlamaParts.of(parts, "llama", DEFAULTS, 0);
         var attentionBias = Parts.Bias.of(config.booleanOr("attention_bias", false));
         var mlpBias = Parts.Bias.of(config.booleanOr("mlp_bias", false));

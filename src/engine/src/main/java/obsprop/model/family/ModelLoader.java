@@ -4,7 +4,6 @@ import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.TreeSet;
-import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import obsprop.kernel.Kernels;
 import obsprop.model.Transformer;
@@ -62,9 +61,7 @@ public final class ModelLoader {
         Family family = family(text);
         Transformer model = family.build(new Parts(text, checkpoint, kernels, arena, weights));
         ConfigCheck.requireUnderstood(text);
-        Predicate<String> ignorable = BUFFERS.asMatchPredicate()
-                .or(name -> text != config && OTHER_MODALITIES.matcher(name).matches());
-        checkpoint.requireAllUsed(ignorable);
+        checkpoint.requireAllUsed(name -> isBuffer(name) || text != config && OTHER_MODALITIES.matcher(name).matches());
         return model;
     }
 

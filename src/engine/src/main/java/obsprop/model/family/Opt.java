@@ -34,7 +34,7 @@ final class Opt implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        config.value("learned_embeddings"); // published files hold it, but the reference implementation does not read it
+        config.ignore("learned_embeddings");
         if (!config.booleanOr("layer_norm_elementwise_affine", true)) {
             throw config.refuse("layer_norm_elementwise_affine", "is false: norms without gain are not understood");
         }

@@ -1,6 +1,5 @@
 package obsprop.model.family;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import obsprop.kernel.AttentionSpec;
@@ -17,10 +16,6 @@ import obsprop.tensor.Tensor;
 
 /** StarCoder2: Llama's attention with LayerNorms, plain MLPs, biases, and a sliding window where the config has one. */
 final class Starcoder2 implements Family {
-    /** What published config.json files hold, but the reference implementation does not read. */
-    private static final List<String> WITHOUT_EFFECT = List.of("norm_type", "activation_function", "layer_norm_epsilon",
-            "scale_attn_weights", "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32");
-
     private static final LlamaParts.Defaults DEFAULTS = new LlamaParts.Defaults(49_152, 3072, 12_288, 30, 24, 2, 0, 4096, 1e-6);
 
     @Override
@@ -31,7 +26,8 @@ final class Starcoder2 implements Family {
     @Override
     public Transformer build(Parts parts) {
         Config config = parts.config();
-        WITHOUT_EFFECT.forEach(config::value);
+        config.ignore("norm_type", "activation_function", "layer_norm_epsilon", "scale_attn_weights",
+                "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32");
         LlamaParts llama = LlamaParts.of(parts, "starcoder2", DEFAULTS, 0);
         double epsilon = config.epsilonOr("norm_epsilon", 1e-5);
         Rotary rotary = Rotaries.halfSplit(config, llama.sizes().dHead(), 10000);

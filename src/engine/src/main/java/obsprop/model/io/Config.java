@@ -155,6 +155,11 @@ public final class Config {
         return isPresent(key) ? Optional.of(members.get(key)) : Optional.empty();
     }
 
+    /** Passes over keys that published files hold, but the reference implementation does not read. */
+    public void ignore(String... keys) {
+        read.addAll(List.of(keys));
+    }
+
     /** Keys that have a value but were never asked for, in the order of the file; nested ones as {@code a.b}. */
     public Set<String> unread() {
         Set<String> unread = new LinkedHashSet<>();

@@ -41,8 +41,9 @@ public final class TotalEffect implements StepEffect, AutoCloseable {
         this.site = site.resolve(clean.model(), clean.length());
         observable.requireWithin(clean.model().config().dVocab());
         kernels = clean.model().kernels();
-        resolution = resolution(clean.cache().residual(clean.model().config().nLayers()));
-        before = value(clean.cache().residual(clean.model().config().nLayers()));
+        Tensor logits = logits(clean.cache().residual(clean.model().config().nLayers()));
+        resolution = resolution(logits);
+        before = observable.value(logits);
         rerun = new Rerun(clean.model(), clean.cache().segments());
         try {
             change = kernels.allocate(arena, 1, clean.model().config().dModel());
@@ -56,12 +57,9 @@ public final class TotalEffect implements StepEffect, AutoCloseable {
     public double of(double[] direction) {
         HostRows.write(kernels, direction, change);
         int row = clean.row(site.position());
-        return value(rerun.run(clean.cache(), site.layer(), site.point(),
-                x -> kernels.addScaled(1, change, x.slice(0, row, row + 1)))) - before;
-    }
-
-    private double value(Tensor residual) {
-        return observable.value(logits(residual));
+        Tensor residual = rerun.run(clean.cache(), site.layer(), site.point(),
+                x -> kernels.addScaled(1, change, x.slice(0, row, row + 1)));
+        return observable.value(logits(residual)) - before;
     }
 
     /** [V], after the last token. */
@@ -70,8 +68,7 @@ public final class TotalEffect implements StepEffect, AutoCloseable {
         return new Propagator(clean.model()).logits(residual.slice(0, last, last + 1)).select(0, 0);
     }
 
-    private double resolution(Tensor residual) {
-        Tensor logits = logits(residual);
+    private double resolution(Tensor logits) {
         double scale = 0;
         int[] ids = observable.ids();
         double[] weights = observable.weights();

@@ -147,32 +147,27 @@ class BoundaryTest {
     @ValueSource(strings = {"gpt2", "gpt_neo", "llama", "gemma2", "phi"})
     void boundariesOfMlps(String name) {
         Kernels kernels = ScalarKernels.float64();
-        try (Arena arena = Arena.ofShared();
-                Transformer model = ModelLoader.open(Golden.open(name, arena).directory(), kernels)) {
-            Golden golden = Golden.open(name, arena);
-            try (var cache = model.forward(golden.batch())) {
-                Runs runs = Runs.of(new PromptRun(cache, 0), new PromptRun(cache, 1));
-                var propagator = new PathPropagator(model, name);
-                for (int l = 0; l < model.config().nLayers(); l++) {
-                    Path path = Path.of(new Step.Mlp(l, -1));
-                    MlpFinding clean = finding(propagator, golden, path, MlpPoint.CLEAN, runs);
-                    MlpFinding corrupted = finding(propagator, golden, path, MlpPoint.CORRUPTED, runs);
-                    MlpFinding segment = finding(propagator, golden, path, MlpPoint.BOUNDARY, runs);
-                    MlpFinding nearest = finding(propagator, golden, path, MlpPoint.NEAREST_BOUNDARY, runs);
-                    System.out.println(name + ": " + segment + "; " + nearest);
-                    boolean opposite = clean.value() * corrupted.value() < 0;
-                    assertTrue(!opposite || segment.outcome() == Outcome.ROOT, segment.toString());
-                    assertTrue(segment.lambda() >= 0 && segment.lambda() <= 1);
-                    double least = Math.min(Math.abs(clean.value()), Math.abs(corrupted.value()));
-                    assertTrue(Math.abs(segment.value()) <= (segment.outcome() == Outcome.ROOT ? 1e-6 : 1) * least);
-                    if (segment.outcome() == Outcome.ROOT) {
-                        assertEquals(Outcome.NEAREST, nearest.outcome());
-                        assertTrue(nearest.distance() <= segment.distance() * (1 + SEARCHED));
-                    }
-                    if (nearest.outcome() == Outcome.NEAREST) {
-                        assertTrue(Math.abs(nearest.value()) <= SEARCHED * Math.abs(clean.value()));
-                    }
-                }
+        List<MlpFinding> atClean = findings(name, kernels, MlpPoint.CLEAN);
+        List<MlpFinding> atCorrupted = findings(name, kernels, MlpPoint.CORRUPTED);
+        List<MlpFinding> onSegment = findings(name, kernels, MlpPoint.BOUNDARY);
+        List<MlpFinding> atNearest = findings(name, kernels, MlpPoint.NEAREST_BOUNDARY);
+        for (int l = 0; l < atClean.size(); l++) {
+            MlpFinding clean = atClean.get(l);
+            MlpFinding corrupted = atCorrupted.get(l);
+            MlpFinding segment = onSegment.get(l);
+            MlpFinding nearest = atNearest.get(l);
+            System.out.println(name + ": " + segment + "; " + nearest);
+            boolean opposite = clean.value() * corrupted.value() < 0;
+            assertTrue(!opposite || segment.outcome() == Outcome.ROOT, segment.toString());
+            assertTrue(segment.lambda() >= 0 && segment.lambda() <= 1);
+            double least = Math.min(Math.abs(clean.value()), Math.abs(corrupted.value()));
+            assertTrue(Math.abs(segment.value()) <= (segment.outcome() == Outcome.ROOT ? 1e-6 : 1) * least);
+            if (segment.outcome() == Outcome.ROOT) {
+                assertEquals(Outcome.NEAREST, nearest.outcome());
+                assertTrue(nearest.distance() <= segment.distance() * (1 + SEARCHED));
+            }
+            if (nearest.outcome() == Outcome.NEAREST) {
+                assertTrue(Math.abs(nearest.value()) <= SEARCHED * Math.abs(clean.value()));
             }
         }
     }
@@ -181,8 +176,8 @@ class BoundaryTest {
     @ParameterizedTest
     @ValueSource(strings = {"gpt2", "gpt_neo", "llama", "gemma2", "olmo2", "phi"})
     void singlePrecisionFindsTheSameNearestBoundaries(String name) {
-        List<MlpFinding> exact = nearest(name, ScalarKernels.float64());
-        List<MlpFinding> single = nearest(name, ScalarKernels.float32());
+        List<MlpFinding> exact = findings(name, ScalarKernels.float64(), MlpPoint.NEAREST_BOUNDARY);
+        List<MlpFinding> single = findings(name, ScalarKernels.float32(), MlpPoint.NEAREST_BOUNDARY);
         for (int i = 0; i < exact.size(); i++) {
             if (exact.get(i).outcome() == Outcome.NEAREST) {
                 assertEquals(Outcome.NEAREST, single.get(i).outcome(), exact.get(i) + "; " + single.get(i));
@@ -191,24 +186,19 @@ class BoundaryTest {
         }
     }
 
-    private static List<MlpFinding> nearest(String name, Kernels kernels) {
+    /** Of the MLP of every layer at the last token. */
+    private static List<MlpFinding> findings(String name, Kernels kernels, MlpPoint point) {
         try (Arena arena = Arena.ofShared();
                 Transformer model = ModelLoader.open(Golden.open(name, arena).directory(), kernels)) {
             Golden golden = Golden.open(name, arena);
             try (var cache = model.forward(golden.batch())) {
                 Runs runs = Runs.of(new PromptRun(cache, 0), new PromptRun(cache, 1));
                 var propagator = new PathPropagator(model, name);
+                PathRules rules = PathRules.of(NormRule.EXACT).with(point);
                 return IntStream.range(0, model.config().nLayers())
-                        .mapToObj(l -> finding(propagator, golden, Path.of(new Step.Mlp(l, -1)), MlpPoint.NEAREST_BOUNDARY, runs))
+                        .mapToObj(l -> propagator.propagate(golden.observable(), Path.of(new Step.Mlp(l, -1)), rules, runs).mlps().getFirst())
                         .toList();
             }
         }
-    }
-
-    private static MlpFinding finding(
-            PathPropagator propagator, Golden golden, Path path, MlpPoint point, Runs runs) {
-        PathRules rules = PathRules.of(NormRule.EXACT).with(point);
-        var found = propagator.propagate(golden.observable(), path, rules, runs);
-        return found.mlps().getFirst();
     }
 }
