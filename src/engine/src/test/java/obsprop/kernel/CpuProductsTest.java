@@ -131,7 +131,7 @@ final class CpuProductsTest {
         }
     }
 
-    /** Whichever way the number of rows leads, a row's sum has one order. */
+    /** Whichever way the number of rows leads, a row's sum has one order, and is added to what was there as a whole. */
     @ParameterizedTest
     @EnumSource
     void aRowDoesNotDependOnThoseBesideIt(Transpose transpose) {
@@ -141,17 +141,18 @@ final class CpuProductsTest {
             Operand b = bed.weight(DType.F32, 1, transpose == Transpose.NO ? new int[] {DEEP, WIDE} : new int[] {WIDE, DEEP});
             Operand together = bed.output(Write.OVERWRITE, 207, WIDE);
             Operand inParts = bed.output(Write.OVERWRITE, 207, WIDE);
-            bed.tested(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), transpose, s.of(together), Write.OVERWRITE));
-            int from = 0;
-            for (int rows : new int[] {1, 15, 17, 33, 41, 100}) {
-                Operand part = a.rows(from, from + rows);
-                Operand out = inParts.rows(from, from + rows);
-                bed.tested(s -> s.kernels().gemm(s.of(part), Transpose.NO, s.of(b), transpose, s.of(out), Write.OVERWRITE));
-                from += rows;
+            for (Write write : new Write[] {Write.OVERWRITE, Write.ACCUMULATE}) {
+                bed.both(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), transpose, s.of(together), write));
+                int from = 0;
+                for (int rows : new int[] {1, 15, 17, 33, 41, 100}) {
+                    Operand part = a.rows(from, from + rows);
+                    Operand out = inParts.rows(from, from + rows);
+                    bed.tested(s -> s.kernels().gemm(s.of(part), Transpose.NO, s.of(b), transpose, s.of(out), write));
+                    from += rows;
+                }
+                bed.same("rows, " + write, together, inParts);
+                bed.check("all rows, " + write, together, Tolerance.ofRandomSum(KERNELS.activationType(), write == Write.OVERWRITE ? DEEP : 2 * DEEP, 1));
             }
-            bed.same("rows", together, inParts);
-            bed.both(s -> s.kernels().gemm(s.of(a), Transpose.NO, s.of(b), transpose, s.of(together), Write.OVERWRITE));
-            bed.check("all rows", together, Tolerance.ofRandomSum(KERNELS.activationType(), DEEP, 1));
         }
     }
 

@@ -6,12 +6,12 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
- * {@code c (+)= op(a) op(b)} over all threads; one object serves one call at a time. Five ways, chosen by shape alone:
+ * {@code c (+)= op(a) op(b)} over all threads; one object serves one call at a time. Six ways, chosen by shape alone:
  *
  * <ul>
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
  *   <li>{@code dY W} for small W ({@link StripProducts}): strips of W in place;
- *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place;
+ *   <li>{@code dY W} of few tokens ({@link RankUpdates}) or some ({@link PairUpdates}): rows of W stream past, in place;
  *   <li>{@code dY W} of many ({@link PanelProducts}): W packed block by block, dY once for all threads;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
@@ -22,8 +22,12 @@ import obsprop.tensor.Tensor;
 final class Gemm {
     /** Multiply-adds below which a hand-off to other threads costs more than it saves. */
     private static final long SMALL = 200_000;
-    /** Up to this many tokens rank updates beat packing W, which costs as much for one token as for many. */
-    private static final int FEW = 16;
+    /** Up to this many tokens there are not enough for vectors of tokens. */
+    private static final int FEW = 6;
+    /** The same where W is BF16, which vectors along its rows widen as they go. */
+    private static final int FEW_BF16 = 16;
+    /** Up to this many, updates beat packing W, which costs as much for one token as for many. */
+    private static final int SOME = Tiles.WIDE ? 32 : 16;
     /** Rows of c in a chunk at most, where columns of b are packed: enough to pay for it. */
     private static final int BLOCK_ROWS = 58 * Tiles.ROWS;
 
@@ -35,6 +39,7 @@ final class Gemm {
     private final RowsTimesRows rowsTimesRows = new RowsTimesRows(a, b, c);
     private final PanelProducts panelProducts = new PanelProducts(a, b, c);
     private final RankUpdates rankUpdates = new RankUpdates(a, b, c);
+    private final PairUpdates pairUpdates = new PairUpdates(a, b, c);
     private final FirstProducts first;
     private int m;
     private int n;
@@ -69,8 +74,10 @@ final class Gemm {
             stripProducts.run(workers, m, n, k, add);
         } else if (rowsInPlace && transB == Transpose.YES) {
             rowsTimesRows.run(workers, m, n, k, add);
-        } else if (rowsInPlace && m <= FEW) {
+        } else if (rowsInPlace && m <= (b.type == DType.BF16 ? FEW_BF16 : FEW)) {
             rankUpdates.run(workers, m, n, k, add);
+        } else if (rowsInPlace && m <= SOME && b.type != DType.BF16 && k > 0) {
+            pairUpdates.run(workers, m, n, k, add);
         } else if (rowsInPlace && k > 0) {
             panelProducts.run(workers, m, n, k, add);
         } else {

@@ -32,8 +32,8 @@ final class PairTiles {
     /** Floats that a tile is written to: twice as many as its sums. */
     static final int SIZE = 2 * ROWS * TOKENS;
 
-    private static final VectorSpecies<Long> L = VectorSpecies.of(long.class, F.vectorShape());
-    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
+    static final VectorSpecies<Long> L = VectorSpecies.of(long.class, F.vectorShape());
+    static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
     /** Shifts the lower of two BF16 up in even lanes. */
     private static final IntVector LOW_UP = IntVector.broadcast(I, 16).blend(0, VectorMask.fromLong(I, 0xAAAAAAAAAAAAAAAAL));

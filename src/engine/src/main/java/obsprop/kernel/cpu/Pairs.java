@@ -57,6 +57,17 @@ final class Pairs {
         }
     }
 
+    /** Each element of n vectors twice, side by side: of each first the lower half of its elements, then the upper. */
+    static void twice(MemorySegment from, int n, MemorySegment to, long at) {
+        from = Lanes.plain(from);
+        to = Lanes.plain(to);
+        for (int i = 0; i < n; i++) {
+            FloatVector v = FloatVector.fromMemorySegment(F, from, (long) BYTES * i, ORDER);
+            v.rearrange(LOW).intoMemorySegment(to, at + 2L * BYTES * i, ORDER);
+            v.rearrange(HIGH).intoMemorySegment(to, at + 2L * BYTES * i + BYTES, ORDER);
+        }
+    }
+
     /**
      * Adds sums over odd k to those over even k, as {@link PairTiles} part them: {@code to[i] (+)= } the {@link Lanes#N} sums in vectors
      * {@code 2 i} and {@code 2 i + 1} of a tile, for i below {@code vectors}.

@@ -81,49 +81,55 @@ final class RankUpdates {
         int col = chunk * strip;
         int cols = Math.min(strip, n - col);
         int padded = Gemm.ceil(cols, Lanes.N) * Lanes.N;
-        MemorySegment sums = scratch.floats(Slot.RESULT, (long) m * STRIDE);
+        // One block of k, and all before it.
+        MemorySegment sums = scratch.floats(Slot.RESULT, 2L * m * STRIDE);
         long sumRow = 4L * STRIDE;
+        long total = m * sumRow;
         boolean pairs = w.type == DType.BF16 && cols % (2 * Lanes.N) == 0 && k % ROWS == 0;
         for (int depth = 0; depth < Math.max(1, k); depth += Blocks.DEPTH) {
+            long at = depth == 0 ? total : 0;
             for (int t = 0; t < m; t++) {
-                Copies.zeroRow(sums, sumRow * t, padded);
+                Copies.zeroRow(sums, at + sumRow * t, padded);
             }
             int end = Math.min(k, depth + Blocks.DEPTH);
             for (int row = depth; row < end; row += ROWS) {
                 if (pairs) {
-                    Tiles.addRank4Bf16(w.segment, w.bytes(row, col), 2 * w.row, coefficients, 4L * row * m, m, cols, sums, sumRow);
+                    Tiles.addRank4Bf16(w.segment, w.bytes(row, col), 2 * w.row, coefficients, 4L * row * m, m, cols, sums, at, sumRow);
                 } else {
-                    update(scratch, sums, row, Math.min(ROWS, end - row), col, cols);
+                    update(scratch, row, Math.min(ROWS, end - row), col, cols, sums, at);
                 }
             }
+            for (int t = 0; t < m && depth > 0; t++) {
+                Copies.addRow(1f, sums, sumRow * t, sums, total + sumRow * t, padded);
+            }
+        }
+        for (int t = 0; t < m; t++) {
             if (pairs) {
-                for (int t = 0; t < m; t++) {
-                    Pairs.writeRow(sums, t * sumRow, cols, dx.segment, dx.bytes(t, col), add || depth > 0);
-                }
+                Pairs.writeRow(sums, total + sumRow * t, cols, dx.segment, dx.bytes(t, col), add);
             } else {
-                Tiles.write(sums, sumRow, m, cols, dx.segment, dx.bytes(0, col), 4 * dx.row, add || depth > 0);
+                Tiles.writeRow(sums, total + sumRow * t, cols, dx.segment, dx.bytes(t, col), add);
             }
         }
     }
 
-    private void update(Scratch scratch, MemorySegment sums, int row, int rows, int col, int cols) {
+    private void update(Scratch scratch, int row, int rows, int col, int cols, MemorySegment sums, long at) {
         long d = 4L * row * m;
         int padded = Gemm.ceil(cols, Lanes.N) * Lanes.N;
         if (w.type == DType.F32 && rows == ROWS && padded == cols) {
-            Tiles.addRank4(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums, 4L * STRIDE);
+            Tiles.addRank4(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums, at, 4L * STRIDE);
             return;
         }
         // Ragged or narrow: through a padded copy. Rows beyond the last stay zero.
         MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * STRIDE);
         for (int r = 0; r < ROWS; r++) {
-            long at = 4L * STRIDE * r;
+            long to = 4L * STRIDE * r;
             if (rows < ROWS || padded > cols) {
-                Copies.zeroRow(copy, at, padded);
+                Copies.zeroRow(copy, to, padded);
             }
             if (r < rows) {
-                Convert.widen(w.segment, w.bytes(row + r, col), w.type, copy, at, cols);
+                Convert.widen(w.segment, w.bytes(row + r, col), w.type, copy, to, cols);
             }
         }
-        Tiles.addRank4(copy, 0, 4L * STRIDE, coefficients, d, m, padded, sums, 4L * STRIDE);
+        Tiles.addRank4(copy, 0, 4L * STRIDE, coefficients, d, m, padded, sums, at, 4L * STRIDE);
     }
 }

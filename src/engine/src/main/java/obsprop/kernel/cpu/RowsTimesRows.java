@@ -119,7 +119,7 @@ final class RowsTimesRows {
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         for (int panel = firstPanel; panel < lastPanel; panel++) {
             int token = panel * TOKENS;
-            Transposer.run(
+            Transposer.runPadded(
                     result, resultAt(panel - firstPanel, 0), 4L * TOKENS, y.segment, y.bytes(token, row), 4 * y.row, rows,
                     Math.min(TOKENS, m - token), add, square);
         }

@@ -73,28 +73,30 @@ final class Tiles {
      *
      * @param d [tokens][4], from byte {@code dAt} on
      * @param cols a multiple of the vector's length
-     * @param y rows {@code yRow} bytes apart
+     * @param y from byte {@code yAt} on, rows {@code yRow} bytes apart
      */
     static void addRank4(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yRow) {
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yAt,
+            long yRow) {
         int t = 0;
         for (; t + 2 <= tokens; t += 2) {
-            rank4x2(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
+            rank4x2(w, wAt, wRow, d, dAt + 16L * t, cols, y, yAt + t * yRow, yRow);
         }
         if (t < tokens) {
-            rank4x1(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow);
+            rank4x1(w, wAt, wRow, d, dAt + 16L * t, cols, y, yAt + t * yRow);
         }
     }
 
     /** The same with W in BF16; of every 2N columns y has first the even ones ({@link Pairs}). */
     static void addRank4Bf16(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yRow) {
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int tokens, int cols, MemorySegment y, long yAt,
+            long yRow) {
         int t = 0;
         for (; t + 2 <= tokens; t += 2) {
-            rank4x2Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow, yRow);
+            rank4x2Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, yAt + t * yRow, yRow);
         }
         if (t < tokens) {
-            rank4x1Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, t * yRow);
+            rank4x1Bf16(w, wAt, wRow, d, dAt + 16L * t, cols, y, yAt + t * yRow);
         }
     }
 

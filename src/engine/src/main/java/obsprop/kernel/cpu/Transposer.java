@@ -30,15 +30,32 @@ final class Transposer {
         edge(from, fromAt, fromRow, to, toAt, toRow, wholeRows, rows, 0, cols, add);
     }
 
+    /** The same where rows of {@code from} can be read on to the end of a vector: columns that do not fill one go by vectors too. */
+    static void runPadded(
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int rows, int cols,
+            boolean add, MemorySegment square) {
+        int wholeRows = Lanes.whole(rows);
+        int wholeCols = Lanes.whole(cols);
+        run(from, fromAt, fromRow, to, toAt, toRow, rows, wholeCols, add, square);
+        if (wholeCols < cols) {
+            long at = toAt + wholeCols * toRow;
+            for (int i = 0; i < wholeRows; i += N) {
+                square(from, fromAt + i * fromRow + 4L * wholeCols, fromRow, N, N, square);
+                Tiles.write(square, BYTES, cols - wholeCols, N, to, at + 4L * i, toRow, add);
+            }
+            edge(from, fromAt, fromRow, to, toAt, toRow, wholeRows, rows, wholeCols, cols, add);
+        }
+    }
+
     /**
      * Packs {@code X[tokens, k]}, at most N tokens, as {@link PairTiles} wants it: for every two k, the pairs of the even tokens and then
      * those of the odd ones. That is the transpose without its last round. What lies beyond the last token or k is zero.
      */
     static void pairs(
             MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, int tokens, int k, MemorySegment square) {
-        int whole = tokens == N ? Lanes.whole(k) : 0;
+        int whole = Lanes.whole(k);
         for (int x = 0; x < whole; x += N) {
-            rounds(from, fromAt + 4L * x, fromRow, square);
+            rounds(from, fromAt + 4L * x, fromRow, tokens, square);
             Copies.copyRow(square, 0, to, toAt + x * BYTES, N * N);
         }
         for (int x = whole; x < k; x += 2) {
@@ -66,25 +83,56 @@ final class Transposer {
         }
     }
 
-    private static void square(
-            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, boolean add,
-            MemorySegment square) {
-        rounds(from, fromAt, fromRow, square);
-        if (add) {
-            exchangeAdding(square, to, toAt, toRow);
+    /** {@code square[j, i] = from[i, j]}, for at most N rows and columns; zero beyond. */
+    static void square(MemorySegment from, long fromAt, long fromRow, int rows, int cols, MemorySegment square) {
+        if (cols == N) {
+            rounds(from, fromAt, fromRow, rows, square);
+            exchange(square, 0, BYTES, square, 0, BYTES, N, 1, XOR_1, BIT_1);
         } else {
-            exchange(square, 0, BYTES, to, toAt, toRow, 1, XOR_1, BIT_1);
+            Copies.zeroRow(square, 0, N * N);
+            edge(from, fromAt, fromRow, square, 0, BYTES, 0, rows, 0, cols, false);
         }
     }
 
-    /** All rounds but the last. */
-    private static void rounds(MemorySegment from, long fromAt, long fromRow, MemorySegment square) {
-        exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, XOR_FIRST, BIT_FIRST);
+    /** The same for N / 2 rows and as many columns of pairs that stay together, {@code from} N / 2 vectors. */
+    static void squareOfPairs(MemorySegment from, long fromAt, long fromRow, MemorySegment square) {
+        exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, N / 4, XOR_FIRST, BIT_FIRST);
+        for (int bit = N / 8; bit > 0; bit /= 2) {
+            if (bit == 2) {
+                exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 2, XOR_4, BIT_4);
+            } else {
+                exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 1, XOR_2, BIT_2);
+            }
+        }
+    }
+
+    private static void square(
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, boolean add,
+            MemorySegment square) {
+        rounds(from, fromAt, fromRow, N, square);
+        if (add) {
+            exchangeAdding(square, to, toAt, toRow);
+        } else {
+            exchange(square, 0, BYTES, to, toAt, toRow, N, 1, XOR_1, BIT_1);
+        }
+    }
+
+    /** All rounds but the last, for {@code rows} rows of N columns and zeros below them. */
+    private static void rounds(MemorySegment from, long fromAt, long fromRow, int rows, MemorySegment square) {
+        if (rows == N) {
+            exchange(from, fromAt, fromRow, square, 0, BYTES, N, N / 2, XOR_FIRST, BIT_FIRST);
+        } else {
+            for (int i = 0; i < rows; i++) {
+                Copies.copyRow(from, fromAt + i * fromRow, square, i * BYTES, N);
+            }
+            Copies.zeroRow(square, rows * BYTES, (N - rows) * N);
+            exchange(square, 0, BYTES, square, 0, BYTES, N, N / 2, XOR_FIRST, BIT_FIRST);
+        }
         for (int bit = N / 4; bit > 1; bit /= 2) {
             if (bit == 4) {
-                exchange(square, 0, BYTES, square, 0, BYTES, 4, XOR_4, BIT_4);
+                exchange(square, 0, BYTES, square, 0, BYTES, N, 4, XOR_4, BIT_4);
             } else {
-                exchange(square, 0, BYTES, square, 0, BYTES, 2, XOR_2, BIT_2);
+                exchange(square, 0, BYTES, square, 0, BYTES, N, 2, XOR_2, BIT_2);
             }
         }
     }
@@ -112,11 +160,11 @@ final class Transposer {
 
     /** One round: rows i and i + bit swap the lanes of i with that bit for the lanes of i + bit without it. */
     private static void exchange(
-            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int bit,
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int rows, int bit,
             VectorShuffle<Float> xor, VectorMask<Float> lanes) {
         from = Lanes.plain(from);
         to = Lanes.plain(to);
-        for (int pair = 0; pair < N / 2; pair++) {
+        for (int pair = 0; pair < rows / 2; pair++) {
             int i = (pair & -bit) << 1 | pair & bit - 1;
             FloatVector low = FloatVector.fromMemorySegment(Lanes.F, from, fromAt + i * fromRow, Lanes.ORDER);
             FloatVector high = FloatVector.fromMemorySegment(Lanes.F, from, fromAt + (i + bit) * fromRow, Lanes.ORDER);
@@ -127,7 +175,7 @@ final class Transposer {
 
     /** The last round, added to what is there. */
     private static void exchangeAdding(MemorySegment from, MemorySegment to, long toAt, long toRow) {
-        exchange(from, 0, BYTES, from, 0, BYTES, 1, XOR_1, BIT_1);
+        exchange(from, 0, BYTES, from, 0, BYTES, N, 1, XOR_1, BIT_1);
         for (int i = 0; i < N; i++) {
             FloatVector sum = Lanes.load(to, toAt + i * toRow).add(Lanes.load(from, i * BYTES));
             Lanes.store(sum, to, toAt + i * toRow);
