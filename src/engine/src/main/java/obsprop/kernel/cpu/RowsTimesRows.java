@@ -31,7 +31,7 @@ final class RowsTimesRows {
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = PAIRS ? 8 : 4;
     /** Panels up to which BF16 is better widened by pairs again and again than once beforehand. */
-    private static final int WIDENED_PANELS = 2;
+    private static final int WIDENED_PANELS = 1;
     /** What k has to be a multiple of for whole vectors to be widened ahead. */
     private static final int AHEAD = 8;
     /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
