@@ -19,7 +19,7 @@ final class RowsTimesRows {
     /** Rows of W in a tile. */
     private static final int ROWS = PAIRS ? PairTiles.ROWS : Tiles.ROWS;
     /** k block: as many panels of it as a chunk has (512 KiB at 512 bit) stay in L2 while rows of W stream past. */
-    private static final int DEPTH = PAIRS ? 1024 : 512;
+    private static final int DEPTH = PAIRS ? PairTiles.DEPTH : 512;
     /** Rows of W in a chunk at most, a multiple of both tiles and of every vector; X passes through once a chunk. */
     private static final int CHUNK_ROWS = 192;
     /** Rows of W in a chunk at least. */
@@ -30,9 +30,9 @@ final class RowsTimesRows {
     private static final int IN_L2 = 1 << 16;
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = PAIRS ? 8 : 4;
-    /** Panels up to which BF16 is better widened by pairs again and again than once beforehand. */
-    private static final int WIDENED_PANELS = 1;
-    /** What k has to be a multiple of for whole vectors to be widened ahead. */
+    /** Panels up to which, with 32 registers, rows of BF16 are widened while others are multiplied: few tokens wait longest for memory. */
+    private static final int AHEAD_PANELS = 4;
+    /** What k has to be a multiple of for whole vectors to be widened ahead, with 16 registers. */
     private static final int AHEAD = 8;
     /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
     private static final int WIDENED_ROW = DEPTH + 16;
@@ -103,7 +103,12 @@ final class RowsTimesRows {
         if (k == 0) {
             Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * TOKENS);
         }
-        if (widensAhead(rows)) {
+        if (PAIRS && w.type == DType.BF16 && panels() <= AHEAD_PANELS && rows % ROWS == 0 && k % Lanes.N == 0) {
+            int most = Math.max(1, IN_L2 / (panels() * TOKENS * DEPTH)) * DEPTH;
+            for (int from = 0; from < k; from += most) {
+                pairsAhead(scratch, result, row, rows, from, Math.min(most, k - from));
+            }
+        } else if (!PAIRS && widensAhead(rows)) {
             multiplyAhead(scratch, result, row, rows);
         } else {
             // Where all of X stays in L2, rows of W can be read from end to end.
@@ -130,11 +135,44 @@ final class RowsTimesRows {
         return 4L * TOKENS * ((long) CHUNK_ROWS * panel + r);
     }
 
+    /** {@code length} of k for {@code rows} rows of a chunk, by pairs: while the first panel meets some rows, the next are widened. */
+    private void pairsAhead(Scratch scratch, MemorySegment result, int row, int rows, int from, int length) {
+        // [twice][block of k][row]
+        long block = ROWS * PairTiles.ROW;
+        long buffer = block * Gemm.ceil(length, DEPTH);
+        MemorySegment wide = scratch.floats(Slot.WIDENED, buffer / 2);
+        MemorySegment tile = scratch.floats(Slot.TILE, PairTiles.SIZE);
+        for (int i = 0; i < ROWS; i++) {
+            for (int depth = 0; depth < length; depth += DEPTH) {
+                long to = block * (depth / DEPTH) + PairTiles.ROW * i;
+                Convert.widen(w.segment, w.bytes(from + depth, row + i), w.type, wide, to, Math.min(DEPTH, length - depth));
+            }
+        }
+        for (int r = 0; r < rows; r += ROWS) {
+            int next = row + Math.min(r + ROWS, rows - ROWS);
+            for (int depth = 0; depth < length; depth += DEPTH) {
+                int deep = Math.min(DEPTH, length - depth);
+                long p = r / ROWS % 2 * buffer + block * (depth / DEPTH);
+                long ahead = (r / ROWS + 1) % 2 * buffer + block * (depth / DEPTH);
+                long nextAt = w.bytes(from + depth, next);
+                for (int panel = 0; panel < panels(); panel++) {
+                    long q = packedAt(panel, from + depth, deep);
+                    if (panel == 0) {
+                        PairTiles.multiplyAhead(wide, p, packed, q, deep / 2, tile, w.segment, nextAt, 2 * w.col, ahead);
+                    } else {
+                        PairTiles.multiply(wide, p, PairTiles.ROW, ROWS, packed, q, deep / 2, tile);
+                    }
+                    Pairs.sum(tile, ROWS, result, resultAt(panel, r), from + depth > 0);
+                }
+            }
+        }
+    }
+
     /** Few tokens wait for memory, and longest where rows of BF16 are widened in a loop of their own. */
     private boolean widensAhead(int rows) {
         // What is widened during a block of k lies in one run of memory.
         boolean runs = w.col == k && k % AHEAD == 0 && (k <= IN_L2 / TOKENS || k % (Tiles.ROWS * DEPTH) == 0);
-        return !Tiles.WIDE && w.type == DType.BF16 && panels() == 1 && rows % Tiles.ROWS == 0 && runs;
+        return w.type == DType.BF16 && panels() == 1 && rows % Tiles.ROWS == 0 && runs;
     }
 
     /**
@@ -181,8 +219,7 @@ final class RowsTimesRows {
         int deep = Math.min(DEPTH, k - depth);
         // An odd k has a last pair without a second weight: in a copy, that is zero.
         boolean readable = !PAIRS || k % 2 == 0;
-        boolean bf16 = PAIRS && readable && w.type == DType.BF16 && panels() <= WIDENED_PANELS;
-        boolean inPlace = bf16 || readable && w.type == DType.F32;
+        boolean inPlace = readable && w.type == DType.F32;
         MemorySegment tile = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
         for (int r = from; r < to; r += ROWS) {
@@ -194,17 +231,12 @@ final class RowsTimesRows {
                 }
             }
             long pAt = inPlace ? w.bytes(depth, row + r) : 0;
-            long pRow = inPlace ? w.type.bytes() * w.col : 4L * WIDENED_ROW;
+            long pRow = inPlace ? 4 * w.col : 4L * WIDENED_ROW;
             for (int panel = firstPanel; panel < lastPanel; panel++) {
                 long q = packedAt(panel, depth, deep);
                 long at = resultAt(panel - firstPanel, r);
                 if (PAIRS) {
-                    int pairs = (deep + 1) / 2;
-                    if (bf16) {
-                        PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, pairs, tile);
-                    } else {
-                        PairTiles.multiply(p, pAt, pRow, some, packed, q, pairs, tile);
-                    }
+                    PairTiles.multiply(p, pAt, pRow, some, packed, q, (deep + 1) / 2, tile);
                     Pairs.sum(tile, ROWS, result, at, depth > 0);
                 } else if (depth == 0) {
                     Tiles.multiply(p, pAt, pRow, some, packed, q, deep, result, at);
