@@ -1,6 +1,5 @@
 package obsprop.kernel.cpu;
 
-import static obsprop.kernel.cpu.Convert.HIGH;
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.ORDER;
@@ -10,7 +9,6 @@ import static obsprop.kernel.cpu.PairTiles.LONG;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.LongVector;
-import jdk.incubator.vector.VectorOperators;
 
 /**
  * The inner loops of {@link PairUpdates}. They run along rows of W: two neighbouring weights are loaded and broadcast at once and meet two
@@ -38,25 +36,6 @@ final class PairUpdateTiles {
             update8(w, wAt, wRow, d, dAt, pairs, sums, at);
         } else {
             update4(w, wAt, wRow, d, dAt, pairs, sums, at);
-        }
-    }
-
-    /**
-     * The same for rows of BF16. Of four columns a long holds, the lower halves of its ints, shifted up, are the first and the third, the
-     * upper halves, masked, the second and the fourth; so a broadcast and one operation serve two columns.
-     *
-     * @param quads quads of columns
-     * @param sums [2][quads][2 vectors]: even columns, then odd ones
-     */
-    static void updateBf16(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int quads, MemorySegment sums, long at) {
-        long odd = at + 2L * BYTES * quads;
-        if (Tiles.WIDE) {
-            update8Low(w, wAt, wRow, d, dAt, quads, sums, at);
-            update8High(w, wAt, wRow, d, dAt, quads, sums, odd);
-        } else {
-            update4Low(w, wAt, wRow, d, dAt, quads, sums, at);
-            update4High(w, wAt, wRow, d, dAt, quads, sums, odd);
         }
     }
 
@@ -154,206 +133,6 @@ final class PairUpdateTiles {
             s0 = v.fma(d20, s0);
             s1 = v.fma(d21, s1);
             v = LongVector.broadcast(L, w.get(LONG, w3 + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d30, s0);
-            s1 = v.fma(d31, s1);
-            s0.intoMemorySegment(sums, to, ORDER);
-            s1.intoMemorySegment(sums, to + BYTES, ORDER);
-        }
-    }
-
-    private static void update8Low(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int pairs, MemorySegment sums, long at) {
-        w = Lanes.plain(w);
-        d = Lanes.plain(d);
-        sums = Lanes.plain(sums);
-        long w0 = wAt;
-        long w1 = wAt + wRow;
-        long w2 = wAt + 2 * wRow;
-        long w3 = wAt + 3 * wRow;
-        long w4 = wAt + 4 * wRow;
-        long w5 = wAt + 5 * wRow;
-        long w6 = wAt + 6 * wRow;
-        long w7 = wAt + 7 * wRow;
-        FloatVector d00 = FloatVector.fromMemorySegment(F, d, dAt, ORDER);
-        FloatVector d01 = FloatVector.fromMemorySegment(F, d, dAt + BYTES, ORDER);
-        FloatVector d10 = FloatVector.fromMemorySegment(F, d, dAt + 2 * BYTES, ORDER);
-        FloatVector d11 = FloatVector.fromMemorySegment(F, d, dAt + 3 * BYTES, ORDER);
-        FloatVector d20 = FloatVector.fromMemorySegment(F, d, dAt + 4 * BYTES, ORDER);
-        FloatVector d21 = FloatVector.fromMemorySegment(F, d, dAt + 5 * BYTES, ORDER);
-        FloatVector d30 = FloatVector.fromMemorySegment(F, d, dAt + 6 * BYTES, ORDER);
-        FloatVector d31 = FloatVector.fromMemorySegment(F, d, dAt + 7 * BYTES, ORDER);
-        FloatVector d40 = FloatVector.fromMemorySegment(F, d, dAt + 8 * BYTES, ORDER);
-        FloatVector d41 = FloatVector.fromMemorySegment(F, d, dAt + 9 * BYTES, ORDER);
-        FloatVector d50 = FloatVector.fromMemorySegment(F, d, dAt + 10 * BYTES, ORDER);
-        FloatVector d51 = FloatVector.fromMemorySegment(F, d, dAt + 11 * BYTES, ORDER);
-        FloatVector d60 = FloatVector.fromMemorySegment(F, d, dAt + 12 * BYTES, ORDER);
-        FloatVector d61 = FloatVector.fromMemorySegment(F, d, dAt + 13 * BYTES, ORDER);
-        FloatVector d70 = FloatVector.fromMemorySegment(F, d, dAt + 14 * BYTES, ORDER);
-        FloatVector d71 = FloatVector.fromMemorySegment(F, d, dAt + 15 * BYTES, ORDER);
-        for (int i = 0; i < pairs; i++) {
-            long to = at + 2L * BYTES * i;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, sums, to, ORDER);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, sums, to + BYTES, ORDER);
-            FloatVector v = LongVector.broadcast(L, w.get(LONG, w0 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d00, s0);
-            s1 = v.fma(d01, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w1 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d10, s0);
-            s1 = v.fma(d11, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w2 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d20, s0);
-            s1 = v.fma(d21, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w3 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d30, s0);
-            s1 = v.fma(d31, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w4 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d40, s0);
-            s1 = v.fma(d41, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w5 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d50, s0);
-            s1 = v.fma(d51, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w6 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d60, s0);
-            s1 = v.fma(d61, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w7 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d70, s0);
-            s1 = v.fma(d71, s1);
-            s0.intoMemorySegment(sums, to, ORDER);
-            s1.intoMemorySegment(sums, to + BYTES, ORDER);
-        }
-    }
-
-    private static void update8High(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int pairs, MemorySegment sums, long at) {
-        w = Lanes.plain(w);
-        d = Lanes.plain(d);
-        sums = Lanes.plain(sums);
-        long w0 = wAt;
-        long w1 = wAt + wRow;
-        long w2 = wAt + 2 * wRow;
-        long w3 = wAt + 3 * wRow;
-        long w4 = wAt + 4 * wRow;
-        long w5 = wAt + 5 * wRow;
-        long w6 = wAt + 6 * wRow;
-        long w7 = wAt + 7 * wRow;
-        FloatVector d00 = FloatVector.fromMemorySegment(F, d, dAt, ORDER);
-        FloatVector d01 = FloatVector.fromMemorySegment(F, d, dAt + BYTES, ORDER);
-        FloatVector d10 = FloatVector.fromMemorySegment(F, d, dAt + 2 * BYTES, ORDER);
-        FloatVector d11 = FloatVector.fromMemorySegment(F, d, dAt + 3 * BYTES, ORDER);
-        FloatVector d20 = FloatVector.fromMemorySegment(F, d, dAt + 4 * BYTES, ORDER);
-        FloatVector d21 = FloatVector.fromMemorySegment(F, d, dAt + 5 * BYTES, ORDER);
-        FloatVector d30 = FloatVector.fromMemorySegment(F, d, dAt + 6 * BYTES, ORDER);
-        FloatVector d31 = FloatVector.fromMemorySegment(F, d, dAt + 7 * BYTES, ORDER);
-        FloatVector d40 = FloatVector.fromMemorySegment(F, d, dAt + 8 * BYTES, ORDER);
-        FloatVector d41 = FloatVector.fromMemorySegment(F, d, dAt + 9 * BYTES, ORDER);
-        FloatVector d50 = FloatVector.fromMemorySegment(F, d, dAt + 10 * BYTES, ORDER);
-        FloatVector d51 = FloatVector.fromMemorySegment(F, d, dAt + 11 * BYTES, ORDER);
-        FloatVector d60 = FloatVector.fromMemorySegment(F, d, dAt + 12 * BYTES, ORDER);
-        FloatVector d61 = FloatVector.fromMemorySegment(F, d, dAt + 13 * BYTES, ORDER);
-        FloatVector d70 = FloatVector.fromMemorySegment(F, d, dAt + 14 * BYTES, ORDER);
-        FloatVector d71 = FloatVector.fromMemorySegment(F, d, dAt + 15 * BYTES, ORDER);
-        for (int i = 0; i < pairs; i++) {
-            long to = at + 2L * BYTES * i;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, sums, to, ORDER);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, sums, to + BYTES, ORDER);
-            FloatVector v = LongVector.broadcast(L, w.get(LONG, w0 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d00, s0);
-            s1 = v.fma(d01, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w1 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d10, s0);
-            s1 = v.fma(d11, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w2 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d20, s0);
-            s1 = v.fma(d21, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w3 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d30, s0);
-            s1 = v.fma(d31, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w4 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d40, s0);
-            s1 = v.fma(d41, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w5 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d50, s0);
-            s1 = v.fma(d51, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w6 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d60, s0);
-            s1 = v.fma(d61, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w7 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d70, s0);
-            s1 = v.fma(d71, s1);
-            s0.intoMemorySegment(sums, to, ORDER);
-            s1.intoMemorySegment(sums, to + BYTES, ORDER);
-        }
-    }
-
-    private static void update4Low(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int pairs, MemorySegment sums, long at) {
-        w = Lanes.plain(w);
-        d = Lanes.plain(d);
-        sums = Lanes.plain(sums);
-        long w0 = wAt;
-        long w1 = wAt + wRow;
-        long w2 = wAt + 2 * wRow;
-        long w3 = wAt + 3 * wRow;
-        FloatVector d00 = FloatVector.fromMemorySegment(F, d, dAt, ORDER);
-        FloatVector d01 = FloatVector.fromMemorySegment(F, d, dAt + BYTES, ORDER);
-        FloatVector d10 = FloatVector.fromMemorySegment(F, d, dAt + 2 * BYTES, ORDER);
-        FloatVector d11 = FloatVector.fromMemorySegment(F, d, dAt + 3 * BYTES, ORDER);
-        FloatVector d20 = FloatVector.fromMemorySegment(F, d, dAt + 4 * BYTES, ORDER);
-        FloatVector d21 = FloatVector.fromMemorySegment(F, d, dAt + 5 * BYTES, ORDER);
-        FloatVector d30 = FloatVector.fromMemorySegment(F, d, dAt + 6 * BYTES, ORDER);
-        FloatVector d31 = FloatVector.fromMemorySegment(F, d, dAt + 7 * BYTES, ORDER);
-        for (int i = 0; i < pairs; i++) {
-            long to = at + 2L * BYTES * i;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, sums, to, ORDER);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, sums, to + BYTES, ORDER);
-            FloatVector v = LongVector.broadcast(L, w.get(LONG, w0 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d00, s0);
-            s1 = v.fma(d01, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w1 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d10, s0);
-            s1 = v.fma(d11, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w2 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d20, s0);
-            s1 = v.fma(d21, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w3 + 8L * i)).reinterpretAsInts().lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            s0 = v.fma(d30, s0);
-            s1 = v.fma(d31, s1);
-            s0.intoMemorySegment(sums, to, ORDER);
-            s1.intoMemorySegment(sums, to + BYTES, ORDER);
-        }
-    }
-
-    private static void update4High(
-            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int pairs, MemorySegment sums, long at) {
-        w = Lanes.plain(w);
-        d = Lanes.plain(d);
-        sums = Lanes.plain(sums);
-        long w0 = wAt;
-        long w1 = wAt + wRow;
-        long w2 = wAt + 2 * wRow;
-        long w3 = wAt + 3 * wRow;
-        FloatVector d00 = FloatVector.fromMemorySegment(F, d, dAt, ORDER);
-        FloatVector d01 = FloatVector.fromMemorySegment(F, d, dAt + BYTES, ORDER);
-        FloatVector d10 = FloatVector.fromMemorySegment(F, d, dAt + 2 * BYTES, ORDER);
-        FloatVector d11 = FloatVector.fromMemorySegment(F, d, dAt + 3 * BYTES, ORDER);
-        FloatVector d20 = FloatVector.fromMemorySegment(F, d, dAt + 4 * BYTES, ORDER);
-        FloatVector d21 = FloatVector.fromMemorySegment(F, d, dAt + 5 * BYTES, ORDER);
-        FloatVector d30 = FloatVector.fromMemorySegment(F, d, dAt + 6 * BYTES, ORDER);
-        FloatVector d31 = FloatVector.fromMemorySegment(F, d, dAt + 7 * BYTES, ORDER);
-        for (int i = 0; i < pairs; i++) {
-            long to = at + 2L * BYTES * i;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, sums, to, ORDER);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, sums, to + BYTES, ORDER);
-            FloatVector v = LongVector.broadcast(L, w.get(LONG, w0 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d00, s0);
-            s1 = v.fma(d01, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w1 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d10, s0);
-            s1 = v.fma(d11, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w2 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
-            s0 = v.fma(d20, s0);
-            s1 = v.fma(d21, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w3 + 8L * i)).reinterpretAsInts().and(HIGH).reinterpretAsFloats();
             s0 = v.fma(d30, s0);
             s1 = v.fma(d31, s1);
             s0.intoMemorySegment(sums, to, ORDER);

@@ -16,8 +16,6 @@ final class PairUpdates {
     /** Tokens of a panel: each takes two lanes of two vectors. */
     private static final int TOKENS = Lanes.N;
     private static final long VECTOR = Lanes.BYTES;
-    /** Columns that are turned at once where W is BF16: in sums the even ones come first. */
-    private static final int UNIT = 2 * Lanes.N;
     /** Columns of a strip at most: long runs of memory come fastest. */
     private static final int STRIP = 2048;
     /** Sums of a strip at most, half a MiB. */
@@ -53,8 +51,8 @@ final class PairUpdates {
         n = cols;
         k = depth;
         add = accumulate;
-        int most = Math.clamp(SUMS / (panels() * TOKENS * UNIT), 1, STRIP / UNIT) * UNIT;
-        strip = Gemm.evenShare(n, UNIT, most, OVERHEAD_COLUMNS, workers);
+        int most = Math.clamp(SUMS / (panels() * TOKENS * Lanes.N), 1, STRIP / Lanes.N) * Lanes.N;
+        strip = Gemm.evenShare(n, Lanes.N, most, OVERHEAD_COLUMNS, workers);
         coefficients = shared.floats(Slot.PACK, 2L * Lanes.N * panels() * (k + ROWS));
         Gemm.launch(workers, pack, Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
         Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
@@ -91,7 +89,6 @@ final class PairUpdates {
         int col = chunk * strip;
         int cols = Math.min(strip, n - col);
         int size = (int) (panels() * sumsOfPanel(cols) / 4);
-        boolean quads = w.type == DType.BF16 && cols % UNIT == 0 && k % ROWS == 0;
         // One block of k, and all before it.
         MemorySegment sums = scratch.floats(Slot.RESULT, 2L * size);
         long total = 4L * size;
@@ -100,18 +97,14 @@ final class PairUpdates {
             Copies.zeroRow(sums, at, size);
             int end = Math.min(k, depth + Blocks.DEPTH);
             for (int row = depth; row < end; row += ROWS) {
-                if (quads) {
-                    updateBf16(row, col, cols, sums, at);
-                } else {
-                    update(scratch, row, Math.min(ROWS, end - row), col, cols, sums, at);
-                }
+                update(scratch, row, Math.min(ROWS, end - row), col, cols, sums, at);
             }
             if (depth > 0) {
                 Copies.addRow(1f, sums, 0, sums, total, size);
             }
         }
         for (int panel = 0; panel < panels(); panel++) {
-            write(scratch, sums, total + panel * sumsOfPanel(cols), quads, panel * TOKENS, col, cols);
+            write(scratch, sums, total, panel, col, cols);
         }
     }
 
@@ -144,30 +137,14 @@ final class PairUpdates {
         }
     }
 
-    private void updateBf16(int row, int col, int cols, MemorySegment sums, long at) {
-        for (int panel = 0; panel < panels(); panel++) {
-            PairUpdateTiles.updateBf16(
-                    w.segment, w.bytes(row, col), 2 * w.row, coefficients, coefficientsAt(panel, row), cols / 4, sums,
-                    at + panel * sumsOfPanel(cols));
-        }
-    }
-
-    /** Turns the sums of a panel, all pairs of columns or first the even columns' and then the odd ones'. */
-    private void write(Scratch scratch, MemorySegment sums, long at, boolean quads, int token, int col, int cols) {
+    private void write(Scratch scratch, MemorySegment sums, long at, int panel, int col, int cols) {
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
-        long odd = VECTOR * (cols / 2);
         for (int half = 0; half < 2; half++) {
-            int first = token + half * TOKENS / 2;
-            int tokens = Math.min(TOKENS / 2, m - first);
-            for (int x = 0; x < cols && tokens > 0; x += quads ? UNIT : Lanes.N) {
-                if (quads) {
-                    Transposer.squareOfPairs(sums, at + VECTOR * (x / 2 + half), 2 * VECTOR, square, 0, 2 * VECTOR);
-                    Transposer.squareOfPairs(sums, at + odd + VECTOR * (x / 2 + half), 2 * VECTOR, square, VECTOR, 2 * VECTOR);
-                    Pairs.write(square, tokens, UNIT, dx.segment, dx.bytes(first, col + x), 4 * dx.row, add);
-                } else {
-                    Transposer.squareOfPairs(sums, at + VECTOR * (x + half), 2 * VECTOR, square, 0, VECTOR);
-                    Tiles.write(square, VECTOR, tokens, Math.min(Lanes.N, cols - x), dx.segment, dx.bytes(first, col + x), 4 * dx.row, add);
-                }
+            int token = panel * TOKENS + half * TOKENS / 2;
+            int tokens = Math.min(TOKENS / 2, m - token);
+            for (int x = 0; x < cols && tokens > 0; x += Lanes.N) {
+                Transposer.squareOfPairs(sums, at + panel * sumsOfPanel(cols) + VECTOR * (x + half), 2 * VECTOR, square);
+                Tiles.write(square, VECTOR, tokens, Math.min(Lanes.N, cols - x), dx.segment, dx.bytes(token, col + x), 4 * dx.row, add);
             }
         }
     }

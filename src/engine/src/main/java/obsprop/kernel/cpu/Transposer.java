@@ -94,14 +94,14 @@ final class Transposer {
         }
     }
 
-    /** The same for N / 2 rows and as many columns of pairs that stay together, to N / 2 vectors {@code row} bytes apart. */
-    static void squareOfPairs(MemorySegment from, long fromAt, long fromRow, MemorySegment square, long at, long row) {
-        exchange(from, fromAt, fromRow, square, at, row, N / 2, N / 4, XOR_FIRST, BIT_FIRST);
+    /** The same for N / 2 rows and as many columns of pairs that stay together, {@code from} N / 2 vectors. */
+    static void squareOfPairs(MemorySegment from, long fromAt, long fromRow, MemorySegment square) {
+        exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, N / 4, XOR_FIRST, BIT_FIRST);
         for (int bit = N / 8; bit > 0; bit /= 2) {
             if (bit == 2) {
-                exchange(square, at, row, square, at, row, N / 2, 2, XOR_4, BIT_4);
+                exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 2, XOR_4, BIT_4);
             } else {
-                exchange(square, at, row, square, at, row, N / 2, 1, XOR_2, BIT_2);
+                exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 1, XOR_2, BIT_2);
             }
         }
     }
