@@ -13,7 +13,7 @@ import obsprop.tensor.DType;
 final class RankUpdates {
     private static final int ROWS = 4;
     /**
-     * Sums of a strip at most, read and written once for every four rows of W. Of 16 tokens that is a page of each row: shorter
+     * Sums of a strip at most, read and written once for every four rows of W. Of 16 tokens that is 1024 columns: shorter
      * pieces of memory come more slowly, and that sums come from L2 costs less.
      */
     private static final int SUMS = 16_384;
