@@ -7,7 +7,7 @@ import obsprop.tensor.DType;
 /**
  * {@code dX (+)= dY W} for some tokens: a few rows of W at a time meet all tokens, so that W is read once, in place and in the order of
  * memory ({@link PairUpdateTiles}). A chunk is a strip of columns; its sums stay in the cache, tokens side by side, and are turned at the
- * end.
+ * end. Other types than F32 are widened, an update's rows at a time.
  *
  * <p>Sums run over k in order, in blocks of {@link Blocks#DEPTH}.
  */
