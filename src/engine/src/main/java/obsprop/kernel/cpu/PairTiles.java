@@ -24,9 +24,10 @@ import jdk.incubator.vector.VectorSpecies;
  * repeat the last one.
  */
 final class PairTiles {
-    /** Rows of a tile, as many as there are registers for their addresses. */
-    static final int ROWS = 8;
+    /** Shifts divide by {@link #ROWS}: of a counter C2 does not see that it is not negative. */
     private static final int ROW_BITS = 3;
+    /** Rows of a tile, as many as there are registers for their addresses. */
+    static final int ROWS = 1 << ROW_BITS;
     /** Of k in a tile at most. */
     static final int DEPTH = 1024;
     /** Bytes from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */

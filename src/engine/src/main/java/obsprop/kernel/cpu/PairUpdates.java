@@ -121,15 +121,8 @@ final class PairUpdates {
             p = scratch.floats(Slot.WIDENED, (long) ROWS * STRIDE);
             pAt = 0;
             pRow = 4L * STRIDE;
-            for (int r = 0; r < ROWS; r++) {
-                if (r < rows) {
-                    Convert.widen(w.segment, w.bytes(row + r, col), w.type, p, pRow * r, cols);
-                } else {
-                    // Beyond the last row of a block coefficients belong to the next.
-                    Copies.zeroRow(p, pRow * r, cols);
-                }
-                Lanes.set(p, pRow * r + 4L * cols, 0);
-            }
+            // Zero beyond the last row of a block, whose coefficients belong to the next, and beside an odd column.
+            Convert.widenRows(w, row, rows, col, cols, p, pRow, ROWS, cols + cols % 2);
         }
         for (int panel = 0; panel < panels(); panel++) {
             PairUpdateTiles.update(

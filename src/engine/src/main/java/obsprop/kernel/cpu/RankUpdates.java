@@ -119,17 +119,9 @@ final class RankUpdates {
             Tiles.addRank4(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums, at, 4L * STRIDE);
             return;
         }
-        // Ragged or narrow: through a padded copy. Rows beyond the last stay zero.
+        // Ragged or narrow: through a padded copy.
         MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * STRIDE);
-        for (int r = 0; r < ROWS; r++) {
-            long to = 4L * STRIDE * r;
-            if (rows < ROWS || padded > cols) {
-                Copies.zeroRow(copy, to, padded);
-            }
-            if (r < rows) {
-                Convert.widen(w.segment, w.bytes(row + r, col), w.type, copy, to, cols);
-            }
-        }
+        Convert.widenRows(w, row, rows, col, cols, copy, 4L * STRIDE, ROWS, padded);
         Tiles.addRank4(copy, 0, 4L * STRIDE, coefficients, d, m, padded, sums, at, 4L * STRIDE);
     }
 }
