@@ -1,5 +1,6 @@
 package obsprop.kernel.cpu;
 
+import static obsprop.kernel.cpu.Convert.I;
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.ORDER;
@@ -8,7 +9,10 @@ import static obsprop.kernel.cpu.PairTiles.LONG;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.LongVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorOperators;
 
 /**
  * The inner loops of {@link PairUpdates}. They run along rows of W: two neighbouring weights are loaded and broadcast at once and meet two
@@ -20,6 +24,12 @@ import jdk.incubator.vector.LongVector;
 final class PairUpdateTiles {
     /** Rows of W in an update, as many as there are registers for: two vectors of coefficients and an address each. */
     static final int ROWS = Tiles.WIDE ? 8 : 4;
+    /** Shifts divide by eight rows: of a counter C2 does not see that it is not negative. */
+    private static final int ROW_BITS = 3;
+    /** Columns of widened rows at most. */
+    static final int COLUMNS = 2048;
+    /** Bytes from row to row of them: not a power of two, or all would fall into the same sets of the cache. */
+    static final long ROW = 4L * (COLUMNS + Lanes.N);
 
     private PairUpdateTiles() {}
 
@@ -94,6 +104,74 @@ final class PairUpdateTiles {
             s0 = v.fma(d60, s0);
             s1 = v.fma(d61, s1);
             v = LongVector.broadcast(L, w.get(LONG, w7 + 8L * i)).reinterpretAsFloats();
+            s0 = v.fma(d70, s0);
+            s1 = v.fma(d71, s1);
+            s0.intoMemorySegment(sums, to, ORDER);
+            s1.intoMemorySegment(sums, to + BYTES, ORDER);
+        }
+    }
+
+    /**
+     * The same for eight rows that were widened to scratch, {@link #ROW} bytes apart. On the way as much of as many rows of BF16, from
+     * {@code next} on, is widened likewise from {@code wideAt} on: so memory is waited for while there is something to compute.
+     *
+     * @param pairs half a multiple of a vector
+     */
+    static void updateAhead(
+            MemorySegment w, long wAt, MemorySegment d, long dAt, int pairs, MemorySegment sums, long at,
+            MemorySegment next, long nextAt, long nextRow, long wideAt) {
+        w = Lanes.plain(w);
+        d = Lanes.plain(d);
+        sums = Lanes.plain(sums);
+        next = Lanes.plain(next);
+        FloatVector d00 = FloatVector.fromMemorySegment(F, d, dAt, ORDER);
+        FloatVector d01 = FloatVector.fromMemorySegment(F, d, dAt + BYTES, ORDER);
+        FloatVector d10 = FloatVector.fromMemorySegment(F, d, dAt + 2 * BYTES, ORDER);
+        FloatVector d11 = FloatVector.fromMemorySegment(F, d, dAt + 3 * BYTES, ORDER);
+        FloatVector d20 = FloatVector.fromMemorySegment(F, d, dAt + 4 * BYTES, ORDER);
+        FloatVector d21 = FloatVector.fromMemorySegment(F, d, dAt + 5 * BYTES, ORDER);
+        FloatVector d30 = FloatVector.fromMemorySegment(F, d, dAt + 6 * BYTES, ORDER);
+        FloatVector d31 = FloatVector.fromMemorySegment(F, d, dAt + 7 * BYTES, ORDER);
+        FloatVector d40 = FloatVector.fromMemorySegment(F, d, dAt + 8 * BYTES, ORDER);
+        FloatVector d41 = FloatVector.fromMemorySegment(F, d, dAt + 9 * BYTES, ORDER);
+        FloatVector d50 = FloatVector.fromMemorySegment(F, d, dAt + 10 * BYTES, ORDER);
+        FloatVector d51 = FloatVector.fromMemorySegment(F, d, dAt + 11 * BYTES, ORDER);
+        FloatVector d60 = FloatVector.fromMemorySegment(F, d, dAt + 12 * BYTES, ORDER);
+        FloatVector d61 = FloatVector.fromMemorySegment(F, d, dAt + 13 * BYTES, ORDER);
+        FloatVector d70 = FloatVector.fromMemorySegment(F, d, dAt + 14 * BYTES, ORDER);
+        FloatVector d71 = FloatVector.fromMemorySegment(F, d, dAt + 15 * BYTES, ORDER);
+        for (int i = 0; i < pairs; i++) {
+            // All rows in turn: several streams come faster from memory than one after the other.
+            int row = i & (1 << ROW_BITS) - 1;
+            int vector = i >> ROW_BITS;
+            ShortVector h = ShortVector.fromMemorySegment(Convert.H, next, nextAt + row * nextRow + BYTES / 2L * vector, ORDER);
+            IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0);
+            bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoMemorySegment(w, wideAt + ROW * row + (long) BYTES * vector, ORDER);
+            long to = at + 2L * BYTES * i;
+            FloatVector s0 = FloatVector.fromMemorySegment(F, sums, to, ORDER);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, sums, to + BYTES, ORDER);
+            FloatVector v = LongVector.broadcast(L, w.get(LONG, wAt + 8L * i)).reinterpretAsFloats();
+            s0 = v.fma(d00, s0);
+            s1 = v.fma(d01, s1);
+            v = LongVector.broadcast(L, w.get(LONG, wAt + ROW + 8L * i)).reinterpretAsFloats();
+            s0 = v.fma(d10, s0);
+            s1 = v.fma(d11, s1);
+            v = LongVector.broadcast(L, w.get(LONG, wAt + 2 * ROW + 8L * i)).reinterpretAsFloats();
+            s0 = v.fma(d20, s0);
+            s1 = v.fma(d21, s1);
+            v = LongVector.broadcast(L, w.get(LONG, wAt + 3 * ROW + 8L * i)).reinterpretAsFloats();
+            s0 = v.fma(d30, s0);
+            s1 = v.fma(d31, s1);
+            v = LongVector.broadcast(L, w.get(LONG, wAt + 4 * ROW + 8L * i)).reinterpretAsFloats();
+            s0 = v.fma(d40, s0);
+            s1 = v.fma(d41, s1);
+            v = LongVector.broadcast(L, w.get(LONG, wAt + 5 * ROW + 8L * i)).reinterpretAsFloats();
+            s0 = v.fma(d50, s0);
+            s1 = v.fma(d51, s1);
+            v = LongVector.broadcast(L, w.get(LONG, wAt + 6 * ROW + 8L * i)).reinterpretAsFloats();
+            s0 = v.fma(d60, s0);
+            s1 = v.fma(d61, s1);
+            v = LongVector.broadcast(L, w.get(LONG, wAt + 7 * ROW + 8L * i)).reinterpretAsFloats();
             s0 = v.fma(d70, s0);
             s1 = v.fma(d71, s1);
             s0.intoMemorySegment(sums, to, ORDER);

@@ -7,7 +7,7 @@ import obsprop.tensor.DType;
 /**
  * {@code dX (+)= dY W} for some tokens: a few rows of W at a time meet all tokens, so that W is read once, in place and in the order of
  * memory ({@link PairUpdateTiles}). A chunk is a strip of columns; its sums stay in the cache, tokens side by side, and are turned at the
- * end. Other types than F32 are widened, an update's rows at a time.
+ * end. Other types than F32 are widened, an update's rows at a time; those of BF16, with 32 registers, while the update before works.
  *
  * <p>Sums run over k in order, in blocks of {@link Blocks#DEPTH}.
  */
@@ -17,13 +17,13 @@ final class PairUpdates {
     private static final int TOKENS = Lanes.N;
     private static final long VECTOR = Lanes.BYTES;
     /** Columns of a strip at most: long runs of memory come fastest. */
-    private static final int STRIP = 2048;
+    private static final int STRIP = PairUpdateTiles.COLUMNS;
     /** Sums of a strip at most, half a MiB. */
     private static final int SUMS = 1 << 17;
     /** What a strip costs beside its columns, in columns. */
     private static final int OVERHEAD_COLUMNS = 16;
-    /** Floats from row to row of a copy: not a power of two, or all would fall into the same sets of the cache. */
-    private static final int STRIDE = STRIP + Lanes.N;
+    /** Bytes of an update's rows in a copy. */
+    private static final long COPY = ROWS * PairUpdateTiles.ROW;
 
     private final Workers.Task pack = this::packBlock;
     private final Workers.Task task = this::chunk;
@@ -92,12 +92,16 @@ final class PairUpdates {
         // One block of k, and all before it.
         MemorySegment sums = scratch.floats(Slot.RESULT, 2L * size);
         long total = 4L * size;
+        boolean ahead = Tiles.WIDE && w.type == DType.BF16 && k % ROWS == 0 && cols % Lanes.N == 0;
+        if (ahead) {
+            widen(scratch, 0, ROWS, col, cols);
+        }
         for (int depth = 0; depth < k; depth += Blocks.DEPTH) {
             long at = depth == 0 ? total : 0;
             Copies.zeroRow(sums, at, size);
             int end = Math.min(k, depth + Blocks.DEPTH);
             for (int row = depth; row < end; row += ROWS) {
-                update(scratch, row, Math.min(ROWS, end - row), col, cols, sums, at);
+                update(scratch, row, Math.min(ROWS, end - row), col, cols, ahead, sums, at);
             }
             if (depth > 0) {
                 Copies.addRow(1f, sums, 0, sums, total, size);
@@ -113,21 +117,40 @@ final class PairUpdates {
         return VECTOR * Lanes.N * Gemm.ceil(cols, Lanes.N);
     }
 
-    private void update(Scratch scratch, int row, int rows, int col, int cols, MemorySegment sums, long at) {
+    private void update(Scratch scratch, int row, int rows, int col, int cols, boolean ahead, MemorySegment sums, long at) {
         MemorySegment p = w.segment;
         long pAt = w.bytes(row, col);
         long pRow = 4 * w.row;
-        if (w.type != DType.F32 || rows < ROWS || cols % 2 > 0) {
-            p = scratch.floats(Slot.WIDENED, (long) ROWS * STRIDE);
+        int pairs = Gemm.ceil(cols, 2);
+        int panel = 0;
+        if (ahead) {
+            p = copies(scratch);
+            pAt = row / ROWS % 2 * COPY;
+            pRow = PairUpdateTiles.ROW;
+            int next = Math.min(row + ROWS, k - ROWS);
+            PairUpdateTiles.updateAhead(
+                    p, pAt, coefficients, coefficientsAt(0, row), pairs, sums, at, w.segment, w.bytes(next, col), 2 * w.row, COPY - pAt);
+            panel = 1;
+        } else if (w.type != DType.F32 || rows < ROWS || cols % 2 > 0) {
+            p = widen(scratch, row, rows, col, cols);
             pAt = 0;
-            pRow = 4L * STRIDE;
-            // Zero beyond the last row of a block, whose coefficients belong to the next, and beside an odd column.
-            Convert.widenRows(w, row, rows, col, cols, p, pRow, ROWS, cols + cols % 2);
+            pRow = PairUpdateTiles.ROW;
         }
-        for (int panel = 0; panel < panels(); panel++) {
-            PairUpdateTiles.update(
-                    p, pAt, pRow, coefficients, coefficientsAt(panel, row), Gemm.ceil(cols, 2), sums, at + panel * sumsOfPanel(cols));
+        for (; panel < panels(); panel++) {
+            PairUpdateTiles.update(p, pAt, pRow, coefficients, coefficientsAt(panel, row), pairs, sums, at + panel * sumsOfPanel(cols));
         }
+    }
+
+    /** Two copies of an update's rows. */
+    private static MemorySegment copies(Scratch scratch) {
+        return scratch.floats(Slot.WIDENED, 2 * COPY / 4);
+    }
+
+    /** To the first copy. Zero beyond the last row of a block, whose coefficients belong to the next, and beside an odd column. */
+    private MemorySegment widen(Scratch scratch, int row, int rows, int col, int cols) {
+        MemorySegment copy = copies(scratch);
+        Convert.widenRows(w, row, rows, col, cols, copy, PairUpdateTiles.ROW, ROWS, cols + cols % 2);
+        return copy;
     }
 
     private void write(Scratch scratch, MemorySegment sums, long at, int panel, int col, int cols) {
