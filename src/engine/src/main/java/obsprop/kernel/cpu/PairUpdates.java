@@ -18,8 +18,8 @@ final class PairUpdates {
     private static final long VECTOR = Lanes.BYTES;
     /** Columns of a strip at most: long runs of memory come fastest. */
     private static final int STRIP = PairUpdateTiles.COLUMNS;
-    /** Sums of a strip at most, half a MiB. */
-    private static final int SUMS = 1 << 17;
+    /** Sums of a strip at most, half an L2: that of machines with 16 registers is half as large. */
+    private static final int SUMS = Tiles.WIDE ? 1 << 17 : 1 << 16;
     /** What a strip costs beside its columns, in columns. */
     private static final int OVERHEAD_COLUMNS = 16;
     /** Bytes of an update's rows in a copy. */
