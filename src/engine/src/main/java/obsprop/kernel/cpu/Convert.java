@@ -45,13 +45,14 @@ final class Convert {
      * Widens {@code rows} rows of w from (row, col) on, {@code cols} columns of each, to {@code all} rows {@code toRow} bytes apart, of
      * {@code padded} floats; what lies beyond is zero.
      */
-    static void widenRows(Matrix w, int row, int rows, int col, int cols, MemorySegment to, long toRow, int all, int padded) {
+    static void widenRows(
+            Matrix w, int row, int rows, int col, int cols, MemorySegment to, long toAt, long toRow, int all, int padded) {
         for (int r = 0; r < all; r++) {
             int done = r < rows ? cols : 0;
             if (done > 0) {
-                widen(w.segment, w.bytes(row + r, col), w.type, to, r * toRow, done);
+                widen(w.segment, w.bytes(row + r, col), w.type, to, toAt + r * toRow, done);
             }
-            Copies.zeroRow(to, r * toRow + 4L * done, padded - done);
+            Copies.zeroRow(to, toAt + r * toRow + 4L * done, padded - done);
         }
     }
 

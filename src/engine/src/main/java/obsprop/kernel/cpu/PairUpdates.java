@@ -5,9 +5,9 @@ import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
 /**
- * {@code dX (+)= dY W} for some tokens: a few rows of W at a time meet all tokens, so that W is read once, in place and in the order of
- * memory ({@link PairUpdateTiles}). A chunk is a strip of columns; its sums stay in the cache, tokens side by side, and are turned at the
- * end. Other types than F32 are widened, an update's rows at a time; those of BF16, with 32 registers, while the update before works.
+ * {@code dX (+)= dY W} for some tokens: a few rows of W at a time meet all tokens of a panel, so that W is read once, in place and in the
+ * order of memory ({@link PairUpdateTiles}). A chunk is a strip of columns; its sums stay in the cache, tokens side by side, and are turned
+ * at the end. Other types than F32 are widened, an update's rows at a time; those of BF16, with 32 registers, while the update before works.
  *
  * <p>Sums run over k in order, in blocks of {@link Blocks#DEPTH}.
  */
@@ -15,15 +15,19 @@ final class PairUpdates {
     private static final int ROWS = PairUpdateTiles.ROWS;
     /** Tokens of a panel: each takes two lanes of two vectors. */
     private static final int TOKENS = Lanes.N;
+    /** Tokens at a time at most: coefficients and sums should not grow with them. */
+    private static final int SLAB = 128;
     private static final long VECTOR = Lanes.BYTES;
-    /** Columns of a strip at most: long runs of memory come fastest. */
+    /** Columns of a strip at most: long runs of memory come fastest, and loops are dear to enter. */
     private static final int STRIP = PairUpdateTiles.COLUMNS;
-    /** Sums of a strip at most, half an L2: that of machines with 16 registers is half as large. */
-    private static final int SUMS = Tiles.WIDE ? 1 << 17 : 1 << 16;
     /** What a strip costs beside its columns, in columns. */
     private static final int OVERHEAD_COLUMNS = 16;
+    /** Rows of W that one panel meets after the other: they (256 KiB of F32) and a panel's sums stay in L2 meanwhile. */
+    private static final int BLOCK = 32;
     /** Bytes of an update's rows in a copy. */
     private static final long COPY = ROWS * PairUpdateTiles.ROW;
+    /** Copies: those of a block and the next. */
+    private static final int COPIES = BLOCK / ROWS + 1;
 
     private final Workers.Task pack = this::packBlock;
     private final Workers.Task task = this::chunk;
@@ -31,6 +35,7 @@ final class PairUpdates {
     private final Matrix dy;
     private final Matrix w;
     private final Matrix dx;
+    private int first;
     private int m;
     private int n;
     private int k;
@@ -47,15 +52,17 @@ final class PairUpdates {
 
     /** For k > 0. */
     void run(Workers workers, int rows, int cols, int depth, boolean accumulate) {
-        m = rows;
         n = cols;
         k = depth;
         add = accumulate;
-        int most = Math.clamp(SUMS / (panels() * TOKENS * Lanes.N), 1, STRIP / Lanes.N) * Lanes.N;
-        strip = Gemm.evenShare(n, Lanes.N, most, OVERHEAD_COLUMNS, workers);
-        coefficients = shared.floats(Slot.PACK, 2L * Lanes.N * panels() * (k + ROWS));
-        Gemm.launch(workers, pack, Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
-        Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
+        int slab = Gemm.ceil(Gemm.ceil(rows, Gemm.ceil(rows, SLAB)), TOKENS) * TOKENS;
+        strip = Gemm.evenShare(n, Lanes.N, STRIP, OVERHEAD_COLUMNS, workers);
+        coefficients = shared.floats(Slot.PACK, 2L * slab * (k + ROWS));
+        for (first = 0; first < rows; first += slab) {
+            m = Math.min(slab, rows - first);
+            Gemm.launch(workers, pack, Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
+            Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
+        }
     }
 
     private int panels() {
@@ -79,7 +86,7 @@ final class PairUpdates {
             }
             for (int row = block * Blocks.DEPTH; row < end; row += Lanes.N) {
                 int rows = Math.min(Lanes.N, end - row);
-                Transposer.square(dy.segment, dy.bytes(token, row), 4 * dy.row, tokens, rows, square);
+                Transposer.square(dy.segment, dy.bytes(first + token, row), 4 * dy.row, tokens, rows, square);
                 Pairs.twice(square, rows, coefficients, coefficientsAt(panel, row));
             }
         }
@@ -94,14 +101,14 @@ final class PairUpdates {
         long total = 4L * size;
         boolean ahead = Tiles.WIDE && w.type == DType.BF16 && k % ROWS == 0 && cols % Lanes.N == 0;
         if (ahead) {
-            widen(scratch, 0, ROWS, col, cols);
+            copy(scratch, 0, ROWS, col, cols);
         }
         for (int depth = 0; depth < k; depth += Blocks.DEPTH) {
             long at = depth == 0 ? total : 0;
             Copies.zeroRow(sums, at, size);
             int end = Math.min(k, depth + Blocks.DEPTH);
-            for (int row = depth; row < end; row += ROWS) {
-                update(scratch, row, Math.min(ROWS, end - row), col, cols, ahead, sums, at);
+            for (int block = depth; block < end; block += BLOCK) {
+                updateBlock(scratch, block, Math.min(end, block + BLOCK), col, cols, ahead, sums, at);
             }
             if (depth > 0) {
                 Copies.addRow(1f, sums, 0, sums, total, size);
@@ -117,40 +124,51 @@ final class PairUpdates {
         return VECTOR * Lanes.N * Gemm.ceil(cols, Lanes.N);
     }
 
-    private void update(Scratch scratch, int row, int rows, int col, int cols, boolean ahead, MemorySegment sums, long at) {
-        MemorySegment p = w.segment;
-        long pAt = w.bytes(row, col);
-        long pRow = 4 * w.row;
+    private void updateBlock(Scratch scratch, int from, int to, int col, int cols, boolean ahead, MemorySegment sums, long at) {
+        for (int row = from; row < to && !ahead; row += ROWS) {
+            if (!inPlace(to - row, cols)) {
+                copy(scratch, row, Math.min(ROWS, to - row), col, cols);
+            }
+        }
+        for (int panel = 0; panel < panels(); panel++) {
+            for (int row = from; row < to; row += ROWS) {
+                boolean copied = ahead || !inPlace(to - row, cols);
+                update(scratch, panel, row, col, cols, copied, ahead && panel == 0, sums, at + panel * sumsOfPanel(cols));
+            }
+        }
+    }
+
+    /** Whether an update of the next {@code rows} rows can read them where they lie. */
+    private boolean inPlace(int rows, int cols) {
+        return w.type == DType.F32 && rows >= ROWS && cols % 2 == 0;
+    }
+
+    private void update(
+            Scratch scratch, int panel, int row, int col, int cols, boolean copied, boolean ahead, MemorySegment sums, long at) {
         int pairs = Gemm.ceil(cols, 2);
-        int panel = 0;
+        long d = coefficientsAt(panel, row);
         if (ahead) {
-            p = copies(scratch);
-            pAt = row / ROWS % 2 * COPY;
-            pRow = PairUpdateTiles.ROW;
             int next = Math.min(row + ROWS, k - ROWS);
             PairUpdateTiles.updateAhead(
-                    p, pAt, coefficients, coefficientsAt(0, row), pairs, sums, at, w.segment, w.bytes(next, col), 2 * w.row, COPY - pAt);
-            panel = 1;
-        } else if (w.type != DType.F32 || rows < ROWS || cols % 2 > 0) {
-            p = widen(scratch, row, rows, col, cols);
-            pAt = 0;
-            pRow = PairUpdateTiles.ROW;
-        }
-        for (; panel < panels(); panel++) {
-            PairUpdateTiles.update(p, pAt, pRow, coefficients, coefficientsAt(panel, row), pairs, sums, at + panel * sumsOfPanel(cols));
+                    copies(scratch), copyAt(row), coefficients, d, pairs, sums, at, w.segment, w.bytes(next, col), 2 * w.row, copyAt(row + ROWS));
+        } else if (copied) {
+            PairUpdateTiles.update(copies(scratch), copyAt(row), PairUpdateTiles.ROW, coefficients, d, pairs, sums, at);
+        } else {
+            PairUpdateTiles.update(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, pairs, sums, at);
         }
     }
 
-    /** Two copies of an update's rows. */
     private static MemorySegment copies(Scratch scratch) {
-        return scratch.floats(Slot.WIDENED, 2 * COPY / 4);
+        return scratch.floats(Slot.WIDENED, COPIES * COPY / 4);
     }
 
-    /** To the first copy. Zero beyond the last row of a block, whose coefficients belong to the next, and beside an odd column. */
-    private MemorySegment widen(Scratch scratch, int row, int rows, int col, int cols) {
-        MemorySegment copy = copies(scratch);
-        Convert.widenRows(w, row, rows, col, cols, copy, PairUpdateTiles.ROW, ROWS, cols + cols % 2);
-        return copy;
+    private static long copyAt(int row) {
+        return row / ROWS % COPIES * COPY;
+    }
+
+    /** Copies an update's rows. Zero beyond the last row of a block, whose coefficients belong to the next, and beside an odd column. */
+    private void copy(Scratch scratch, int row, int rows, int col, int cols) {
+        Convert.widenRows(w, row, rows, col, cols, copies(scratch), copyAt(row), PairUpdateTiles.ROW, ROWS, cols + cols % 2);
     }
 
     private void write(Scratch scratch, MemorySegment sums, long at, int panel, int col, int cols) {
@@ -160,7 +178,7 @@ final class PairUpdates {
             int tokens = Math.min(TOKENS / 2, m - token);
             for (int x = 0; x < cols && tokens > 0; x += Lanes.N) {
                 Transposer.squareOfPairs(sums, at + panel * sumsOfPanel(cols) + VECTOR * (x + half), 2 * VECTOR, square);
-                Tiles.write(square, VECTOR, tokens, Math.min(Lanes.N, cols - x), dx.segment, dx.bytes(token, col + x), 4 * dx.row, add);
+                Tiles.write(square, VECTOR, tokens, Math.min(Lanes.N, cols - x), dx.segment, dx.bytes(first + token, col + x), 4 * dx.row, add);
             }
         }
     }

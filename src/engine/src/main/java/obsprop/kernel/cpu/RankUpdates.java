@@ -121,7 +121,7 @@ final class RankUpdates {
         }
         // Ragged or narrow: through a padded copy.
         MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * STRIDE);
-        Convert.widenRows(w, row, rows, col, cols, copy, 4L * STRIDE, ROWS, padded);
+        Convert.widenRows(w, row, rows, col, cols, copy, 0, 4L * STRIDE, ROWS, padded);
         Tiles.addRank4(copy, 0, 4L * STRIDE, coefficients, d, m, padded, sums, at, 4L * STRIDE);
     }
 }
