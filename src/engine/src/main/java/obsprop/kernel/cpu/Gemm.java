@@ -12,7 +12,7 @@ import obsprop.tensor.Tensor;
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
  *   <li>{@code dY W} for small W ({@link StripProducts}): strips of W in place;
  *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place, and vectors run along them;
- *   <li>{@code dY W} of some ({@link PairUpdates}): the same, but vectors run over tokens;
+ *   <li>{@code dY W} of some, with 16 registers of any number ({@link PairUpdates}): the same, but vectors run over tokens;
  *   <li>{@code dY W} of many ({@link PanelProducts}): W packed block by block, dY once for all threads;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
