@@ -12,12 +12,7 @@ import obsprop.tensor.DType;
  */
 final class RankUpdates {
     private static final int ROWS = 4;
-    /**
-     * Sums of a strip at most, read and written once for every four rows of W. Of 16 tokens that is 1024 columns: shorter
-     * pieces of memory come more slowly, and that sums come from L2 costs less.
-     */
-    private static final int SUMS = 16_384;
-    /** Columns of a strip at most. */
+    /** Columns of a strip at most: shorter pieces of memory come more slowly. */
     private static final int STRIP = 2048;
     /** Floats from token to token in its sums: not a power of two, or all tokens would fall into two sets of the cache. */
     private static final int STRIDE = STRIP + 16;
@@ -47,9 +42,7 @@ final class RankUpdates {
         n = cols;
         k = depth;
         add = accumulate;
-        int fair = Gemm.ceil(n, workers.threads() * Lanes.N);
-        int fitting = Math.clamp(SUMS / (Math.max(1, m) * Lanes.N), 1, STRIP / Lanes.N);
-        strip = Math.min(fair, fitting) * Lanes.N;
+        strip = Math.min(STRIP, Gemm.ceil(n, workers.threads() * Lanes.N) * Lanes.N);
         coefficients = shared.floats(Slot.PACK, (long) Gemm.ceil(k, ROWS) * ROWS * m);
         Gemm.launch(workers, pack, Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
         Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
