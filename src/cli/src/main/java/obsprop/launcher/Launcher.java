@@ -63,6 +63,10 @@ public final class Launcher {
                 "-XX:+UseSerialGC", "-XX:-UsePerfData",
                 // Much of what is compiled by default does not pay in a short command, and a long one does not notice.
                 "-XX:CompileThresholdScaling=2",
+                // But the kernels: until they are compiled their vectors are objects, and everything waits. For whole calls
+                // rather than in the middle of their first loop, which would be compiling them twice.
+                "-XX:CompileCommand=quiet", "-XX:CompileCommand=CompileThresholdScaling,obsprop.kernel.cpu.*::*,0.05",
+                "-XX:Tier3BackEdgeThreshold=600000", "-XX:Tier4BackEdgeThreshold=4000000",
                 // The JVM would put its warnings on stdout, among the results.
                 "-Xlog:disable", "-Xlog:all=warning,aot*=off,cds*=off:stderr",
                 "-Dobsprop.launcher=" + pid(),

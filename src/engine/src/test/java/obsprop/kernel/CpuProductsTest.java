@@ -8,6 +8,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Random;
 import obsprop.kernel.TestBed.Operand;
 import obsprop.kernel.cpu.CpuKernels;
+import obsprop.kernel.cpu.WarmKernels;
 import obsprop.tensor.DType;
 import obsprop.tensor.Place;
 import obsprop.tensor.Tensor;
@@ -28,7 +29,7 @@ final class CpuProductsTest {
     private static final int WIDE = 300;
 
     private static final int DEEP = 1031;
-    private static final CpuKernels KERNELS = CpuKernels.create(2);
+    private static final CpuKernels KERNELS = WarmKernels.create(2);
 
     @AfterAll
     static void close() {

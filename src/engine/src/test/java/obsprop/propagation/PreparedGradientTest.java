@@ -12,6 +12,7 @@ import java.util.Random;
 import java.util.stream.Stream;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.cpu.CpuKernels;
+import obsprop.kernel.cpu.WarmKernels;
 import obsprop.model.ActivationCache;
 import obsprop.model.Batch;
 import obsprop.model.Transformer;
@@ -69,7 +70,7 @@ class PreparedGradientTest {
     void allocatesNothingOnceWarm() {
         var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         int[] prompt = new Random(4).ints(T, 0, Golden.vocabulary("gpt_neo")).toArray();
-        try (CpuKernels kernels = CpuKernels.create(1);
+        try (CpuKernels kernels = WarmKernels.create(1);
                 Transformer model = ModelLoader.open(Golden.ROOT.resolve("gpt_neo"), kernels);
                 var prepared = new PreparedGradient(model, N, T, Rules.EXACT)) {
             long least = Long.MAX_VALUE;

@@ -1,6 +1,7 @@
 package obsprop.cli.commands;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
@@ -27,6 +28,8 @@ import obsprop.tensor.io.SafetensorsWriter;
 final class TraceTensors {
     /** Elements of a result that are in memory at once, unless a single row or observable needs more. */
     private static final long PIECE = 1L << 24;
+    /** Elements that are looked at together. */
+    private static final int AT_ONCE = 1 << 12;
 
     private final Session session;
     private final ActivationCache cache;
@@ -135,12 +138,25 @@ final class TraceTensors {
 
     /** Nothing that is not finite gets into a file. */
     private void write(Tensor piece, String what, SafetensorsWriter writer) {
-        for (long i = 0; i < piece.elements(); i++) {
-            if (!Float.isFinite(piece.segment().getAtIndex(ValueLayout.JAVA_FLOAT, i))) {
+        float[] some = new float[Math.clamp(piece.elements(), 0, AT_ONCE)];
+        for (long at = 0; at < piece.elements(); at += some.length) {
+            int count = Math.clamp(piece.elements() - at, 0, some.length);
+            MemorySegment.copy(piece.segment(), ValueLayout.JAVA_FLOAT, Float.BYTES * at, some, 0, count);
+            if (!finite(some, count)) {
                 throw session.notFinite(what);
             }
         }
         writer.write(piece);
+    }
+
+    /** A method of its own, called often: so it is compiled early. */
+    private static boolean finite(float[] values, int count) {
+        for (int i = 0; i < count; i++) {
+            if (!Float.isFinite(values[i])) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private List<Observable> some(int first, int count) {

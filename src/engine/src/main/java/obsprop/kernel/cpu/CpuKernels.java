@@ -61,8 +61,8 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     }
 
     /** Kernels that use vectors from their first product on: for tests of those. */
-    static CpuKernels warm(int threads) {
-        return new CpuKernels(new Workers(threads), true);
+    static CpuKernels warm(Workers workers) {
+        return new CpuKernels(workers, true);
     }
 
     private static void requireVectorModule() {

@@ -7,7 +7,7 @@ import org.junit.jupiter.api.BeforeAll;
 
 /** The Vector API kernels on two threads against the oracle. */
 final class CpuKernelsContractTest implements KernelsContract {
-    private static final CpuKernels KERNELS = CpuKernels.warm(2);
+    private static final CpuKernels KERNELS = WarmKernels.create(2);
 
     /** The build runs this class several times, with vectors of several widths. */
     @BeforeAll

@@ -55,7 +55,7 @@ final class CpuThreadsTest {
     void theFirstProductsGiveTheSameBits() {
         try (Arena arena = Arena.ofShared();
                 CpuKernels cold = CpuKernels.create(1);
-                CpuKernels warm = CpuKernels.warm(1)) {
+                CpuKernels warm = WarmKernels.create(1)) {
             for (int rows : new int[] {1, FEW, 20}) {
                 Layer first = new Layer(arena, rows + 2);
                 Layer later = new Layer(arena, rows + 2);
@@ -63,6 +63,14 @@ final class CpuThreadsTest {
                 later.run(warm);
                 same(later.outputs(), first.outputs());
             }
+            Layer any = new Layer(arena, FEW);
+            Tensor even = any.random(FEW, 64);
+            Tensor weight = any.random(10, 64);
+            Tensor first = any.empty(FEW, 10);
+            Tensor later = any.empty(FEW, 10);
+            cold.gemm(even, Transpose.NO, weight, Transpose.YES, first, Write.OVERWRITE);
+            warm.gemm(even, Transpose.NO, weight, Transpose.YES, later, Write.OVERWRITE);
+            assertArrayEquals(later.toFloats(), first.toFloats());
         }
     }
 
@@ -70,7 +78,7 @@ final class CpuThreadsTest {
     void anEmbeddersExecutorGivesTheSameBits() {
         try (Arena arena = Arena.ofShared();
                 ExecutorService executor = Executors.newFixedThreadPool(2);
-                CpuKernels kernels = CpuKernels.create(3, executor)) {
+                CpuKernels kernels = CpuKernels.warm(new Workers(3, executor))) {
             Layer layer = new Layer(arena, MANY);
             layer.run(kernels);
             same(new Layer(arena, MANY).results(1), layer.outputs());
@@ -81,7 +89,7 @@ final class CpuThreadsTest {
     void callersAtOnceDoNotDisturbEachOther() throws Exception {
         try (Arena arena = Arena.ofShared();
                 ExecutorService callers = Executors.newFixedThreadPool(4);
-                CpuKernels kernels = CpuKernels.create(2)) {
+                CpuKernels kernels = WarmKernels.create(2)) {
             List<float[]> expected = new Layer(arena, MANY).results(1);
             List<Future<List<float[]>>> answers = new ArrayList<>();
             for (int caller = 0; caller < 4; caller++) {
@@ -282,7 +290,7 @@ final class CpuThreadsTest {
         }
 
         List<float[]> results(int threads) {
-            try (CpuKernels kernels = CpuKernels.warm(threads)) {
+            try (CpuKernels kernels = WarmKernels.create(threads)) {
                 run(kernels);
                 return outputs();
             }
