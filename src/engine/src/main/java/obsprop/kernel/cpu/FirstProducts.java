@@ -11,10 +11,10 @@ import obsprop.tensor.DType;
  * a command on a small model is done before that. The sums have the order of the other ways, so nobody can tell.
  */
 final class FirstProducts {
-    /** Multiply-adds, a tenth of a second at most; to get vectors compiled takes several times as long. */
-    private static final long BUDGET = 100_000_000;
+    /** Multiply-adds, some tenths of a second; to get vectors compiled takes more. */
+    private static final long BUDGET = 400_000_000;
     /** Rows of a: with more of them, vectors have paid soon. */
-    private static final int MOST_ROWS = 32;
+    private static final int MOST_ROWS = 128;
     /** Rows or columns of b, whichever are contiguous, that meet a row of a at once. */
     private static final int BLOCK = 4;
     // Not those of Lanes, which sets vectors up.
