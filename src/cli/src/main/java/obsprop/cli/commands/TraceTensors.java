@@ -149,7 +149,7 @@ final class TraceTensors {
         writer.write(piece);
     }
 
-    /** A method of its own, called often: so it is compiled early. */
+    /** A method of its own, called often, on an array: so it is fast early, which reads of a segment are not. */
     private static boolean finite(float[] values, int count) {
         for (int i = 0; i < count; i++) {
             if (!Float.isFinite(values[i])) {

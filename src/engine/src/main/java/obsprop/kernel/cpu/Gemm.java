@@ -67,7 +67,7 @@ final class Gemm {
             return;
         }
         if (first.take(a, b, m, n, k)) {
-            first.run(a, b, c, m, n, k, add);
+            FirstProducts.run(a, b, c, m, n, k, add);
             return;
         }
         boolean rowsInPlace = transA == Transpose.NO && a.type == DType.F32;
