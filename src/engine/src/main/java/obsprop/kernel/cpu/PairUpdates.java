@@ -21,7 +21,7 @@ final class PairUpdates {
     /** Columns of a strip at most: long runs of memory come fastest, and loops are dear to enter. */
     private static final int STRIP = PairUpdateTiles.COLUMNS;
     /** What a strip costs beside its columns, in columns. */
-    private static final int OVERHEAD_COLUMNS = 16;
+    private static final int OVERHEAD_COLUMNS = 32;
     /** Rows of W that one panel meets after the other: they (256 KiB of F32) and a panel's sums stay in L2 meanwhile. */
     private static final int BLOCK = 32;
     /** Bytes of an update's rows in a copy. */
@@ -29,9 +29,7 @@ final class PairUpdates {
     /** Copies: those of a block and the next. */
     private static final int COPIES = BLOCK / ROWS + 1;
 
-    private final Workers.Task pack = this::packBlock;
     private final Workers.Task task = this::chunk;
-    private final Scratch shared = new Scratch();
     private final Matrix dy;
     private final Matrix w;
     private final Matrix dx;
@@ -41,7 +39,6 @@ final class PairUpdates {
     private int k;
     private int strip;
     private boolean add;
-    private MemorySegment coefficients = MemorySegment.NULL;
 
     /** Operands: dy [m,k], w [k,n], dx [m,n], all with unit column stride. */
     PairUpdates(Matrix dy, Matrix w, Matrix dx) {
@@ -57,39 +54,14 @@ final class PairUpdates {
         add = accumulate;
         int slab = Gemm.ceil(Gemm.ceil(rows, Gemm.ceil(rows, SLAB)), TOKENS) * TOKENS;
         strip = Gemm.evenShare(n, Lanes.N, STRIP, OVERHEAD_COLUMNS, workers);
-        coefficients = shared.floats(Slot.PACK, 2L * slab * (k + ROWS));
         for (first = 0; first < rows; first += slab) {
             m = Math.min(slab, rows - first);
-            Gemm.launch(workers, pack, Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
             Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
         }
     }
 
     private int panels() {
         return Gemm.ceil(m, TOKENS);
-    }
-
-    /** Where the coefficients of a panel for rows from {@code row} on are, two vectors a row. */
-    private long coefficientsAt(int panel, int row) {
-        return 2 * VECTOR * ((long) panel * (k + ROWS) + row);
-    }
-
-    private void packBlock(int block, Scratch scratch) {
-        int end = Math.min(k, (block + 1) * Blocks.DEPTH);
-        MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
-        for (int panel = 0; panel < panels(); panel++) {
-            int token = panel * TOKENS;
-            int tokens = Math.min(TOKENS, m - token);
-            if (end == k) {
-                // The last update's, beyond the last row.
-                Copies.zeroRow(coefficients, coefficientsAt(panel, k), 2 * Lanes.N * ROWS);
-            }
-            for (int row = block * Blocks.DEPTH; row < end; row += Lanes.N) {
-                int rows = Math.min(Lanes.N, end - row);
-                Transposer.square(dy.segment, dy.bytes(first + token, row), 4 * dy.row, tokens, rows, square);
-                Pairs.twice(square, rows, coefficients, coefficientsAt(panel, row));
-            }
-        }
     }
 
     private void chunk(int chunk, Scratch scratch) {
@@ -125,6 +97,7 @@ final class PairUpdates {
     }
 
     private void updateBlock(Scratch scratch, int from, int to, int col, int cols, boolean ahead, MemorySegment sums, long at) {
+        MemorySegment coefficients = pack(scratch, from, to);
         for (int row = from; row < to && !ahead; row += ROWS) {
             if (!inPlace(to - row, cols)) {
                 copy(scratch, row, Math.min(ROWS, to - row), col, cols);
@@ -133,9 +106,38 @@ final class PairUpdates {
         for (int panel = 0; panel < panels(); panel++) {
             for (int row = from; row < to; row += ROWS) {
                 boolean copied = ahead || !inPlace(to - row, cols);
-                update(scratch, panel, row, col, cols, copied, ahead && panel == 0, sums, at + panel * sumsOfPanel(cols));
+                update(scratch, coefficients, coefficientsAt(panel, row - from), row, col, cols, copied, ahead && panel == 0, sums,
+                        at + panel * sumsOfPanel(cols));
             }
         }
+    }
+
+    /**
+     * The coefficients of all panels for some rows: each token's twice, zero up to a whole update. Every strip packs its own: packed once
+     * for all threads, they came from another core or from the last cache, and kept updates waiting.
+     */
+    private MemorySegment pack(Scratch scratch, int from, int to) {
+        MemorySegment coefficients = scratch.floats(Slot.PACK, coefficientsAt(panels(), 0) / 4);
+        MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
+        for (int panel = 0; panel < panels(); panel++) {
+            int token = panel * TOKENS;
+            int tokens = Math.min(TOKENS, m - token);
+            for (int row = from; row < to; row += Lanes.N) {
+                int rows = Math.min(Lanes.N, to - row);
+                Transposer.square(dy.segment, dy.bytes(first + token, row), 4 * dy.row, tokens, rows, square);
+                Pairs.twice(square, rows, coefficients, coefficientsAt(panel, row - from));
+            }
+            int beyond = Gemm.ceil(to - from, ROWS) * ROWS - (to - from);
+            if (beyond > 0) {
+                Copies.zeroRow(coefficients, coefficientsAt(panel, to - from), 2 * Lanes.N * beyond);
+            }
+        }
+        return coefficients;
+    }
+
+    /** Where the coefficients of a panel for a row of a block are, two vectors a row. */
+    private static long coefficientsAt(int panel, int row) {
+        return 2 * VECTOR * ((long) panel * BLOCK + row);
     }
 
     /** Whether an update of the next {@code rows} rows can read them where they lie. */
@@ -144,9 +146,9 @@ final class PairUpdates {
     }
 
     private void update(
-            Scratch scratch, int panel, int row, int col, int cols, boolean copied, boolean ahead, MemorySegment sums, long at) {
+            Scratch scratch, MemorySegment coefficients, long d, int row, int col, int cols, boolean copied, boolean ahead,
+            MemorySegment sums, long at) {
         int pairs = Gemm.ceil(cols, 2);
-        long d = coefficientsAt(panel, row);
         if (ahead) {
             int next = Math.min(row + ROWS, k - ROWS);
             PairUpdateTiles.updateAhead(
@@ -166,7 +168,7 @@ final class PairUpdates {
         return row / ROWS % COPIES * COPY;
     }
 
-    /** Copies an update's rows. Zero beyond the last row of a block, whose coefficients belong to the next, and beside an odd column. */
+    /** Copies an update's rows. Zero beyond the last row of a block, and beside an odd column. */
     private void copy(Scratch scratch, int row, int rows, int col, int cols) {
         Convert.widenRows(w, row, rows, col, cols, copies(scratch), copyAt(row), PairUpdateTiles.ROW, ROWS, cols + cols % 2);
     }
