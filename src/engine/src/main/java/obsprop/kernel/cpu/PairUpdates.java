@@ -113,7 +113,7 @@ final class PairUpdates {
     }
 
     /**
-     * The coefficients of all panels for some rows: each token's twice, zero up to a whole update. Every strip packs its own: packed once
+     * The coefficients of all panels for some rows: each token's twice, zero up to a whole square. Every strip packs its own: packed once
      * for all threads, they came from another core or from the last cache, and kept updates waiting.
      */
     private MemorySegment pack(Scratch scratch, int from, int to) {
@@ -123,13 +123,8 @@ final class PairUpdates {
             int token = panel * TOKENS;
             int tokens = Math.min(TOKENS, m - token);
             for (int row = from; row < to; row += Lanes.N) {
-                int rows = Math.min(Lanes.N, to - row);
-                Transposer.square(dy.segment, dy.bytes(first + token, row), 4 * dy.row, tokens, rows, square);
-                Pairs.twice(square, rows, coefficients, coefficientsAt(panel, row - from));
-            }
-            int beyond = Gemm.ceil(to - from, ROWS) * ROWS - (to - from);
-            if (beyond > 0) {
-                Copies.zeroRow(coefficients, coefficientsAt(panel, to - from), 2 * Lanes.N * beyond);
+                Transposer.square(dy.segment, dy.bytes(first + token, row), 4 * dy.row, tokens, Math.min(Lanes.N, to - row), square);
+                Pairs.twice(square, Lanes.N, coefficients, coefficientsAt(panel, row - from));
             }
         }
         return coefficients;
