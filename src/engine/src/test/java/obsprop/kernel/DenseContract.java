@@ -18,7 +18,8 @@ public interface DenseContract extends KernelsUnderTest {
     /** m, n, k: rows, columns, length of the sums. */
     int[][] PRODUCTS = {
         {1, 1, 1}, {1, 7, 13}, {1, 207, 64}, {3, 1, 7}, {7, 13, 1}, {13, 65, 3}, {64, 64, 64}, {65, 7, 207}, {130, 5, 33},
-        {7, 19, 1031}, {11, 130, 600}, {1, 256, 40}, {9, 25, 1100}, {33, 10, 2050}, {21, 700, 600}
+        {7, 19, 1031}, {11, 130, 600}, {1, 256, 40}, {9, 25, 1100}, {33, 10, 2050}, {21, 700, 600},
+        {33, 48, 574}, {135, 140, 570}
     };
 
     @ParameterizedTest
@@ -101,7 +102,7 @@ public interface DenseContract extends KernelsUnderTest {
     @EnumSource
     default void gemmOfCotangentsAtOnceIsOneByOne(Layout layout) {
         try (Measured measured = new Measured("gemm, K at once " + layout)) {
-            for (int rows : new int[] {1, 7, 16}) {
+            for (int rows : new int[] {1, 7, 16, 27}) {
                 for (DType type : new DType[] {DType.F32, DType.BF16}) {
                     for (Transpose tb : Transpose.values()) {
                         cotangentsAtOnce(measured, layout, type, rows, 40, 65, tb);

@@ -13,8 +13,11 @@ import obsprop.tensor.DType;
  * are packed as the tiles want them, rows in sixes read in place.
  */
 final class Blocks {
-    /** k block: a group of panels of it (256 KiB at 512 bit) stays in L2 beside the rows that stream past. */
-    static final int DEPTH = 512;
+    /**
+     * k block: a group of panels of it (280 KiB at 512 bit) stays in L2 beside the rows that stream past. Whole updates of
+     * {@link PairUpdates}, whole squares of {@link Transposer}.
+     */
+    static final int DEPTH = 560;
     /** Columns packed at once: enough of each row that memory is read in runs, few enough for L2. */
     static final int GROUP = 128;
     /** Panels packed at once. */

@@ -101,7 +101,7 @@ final class Gemm {
     }
 
     /** Whole tiles of rows, in chunks of about the same size, where columns of b are packed for each. */
-    static int blockRows(int rows) {
+    private static int blockRows(int rows) {
         return ceil(ceil(rows, Math.max(1, ceil(rows, BLOCK_ROWS))), Tiles.ROWS) * Tiles.ROWS;
     }
 

@@ -22,10 +22,14 @@ import jdk.incubator.vector.VectorOperators;
  * <p>Each is one method, as a vector that crosses a call is boxed; all offsets and strides count bytes.
  */
 final class PairUpdateTiles {
-    /** Rows of W in an update, as many as there are registers for: two vectors of coefficients and an address each. */
-    static final int ROWS = Tiles.WIDE ? 8 : 4;
-    /** Shifts divide by eight rows: of a counter C2 does not see that it is not negative. */
-    private static final int ROW_BITS = 3;
+    /**
+     * Rows of W in an update: two vectors of coefficients and an address each. There are registers for eight, but on Zen 5 and on Intel
+     * seven are faster: eight sums in a row wait too long for each other.
+     */
+    static final int ROWS = Tiles.WIDE ? 7 : 4;
+    private static final int COPIED_ROW_BITS = 3;
+    /** Rows that {@link #updateAhead} widens: one more than it takes, since masks and shifts count rows. */
+    static final int COPIED_ROWS = 1 << COPIED_ROW_BITS;
     /** Columns of widened rows at most. */
     static final int COLUMNS = 2048;
     /** Bytes from row to row of them: not a power of two, or all would fall into the same sets of the cache. */
@@ -43,13 +47,13 @@ final class PairUpdateTiles {
     static void update(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int pairs, MemorySegment sums, long at) {
         if (Tiles.WIDE) {
-            update8(w, wAt, wRow, d, dAt, pairs, sums, at);
+            update7(w, wAt, wRow, d, dAt, pairs, sums, at);
         } else {
             update4(w, wAt, wRow, d, dAt, pairs, sums, at);
         }
     }
 
-    private static void update8(
+    private static void update7(
             MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int pairs, MemorySegment sums, long at) {
         w = Lanes.plain(w);
         d = Lanes.plain(d);
@@ -61,7 +65,6 @@ final class PairUpdateTiles {
         long w4 = wAt + 4 * wRow;
         long w5 = wAt + 5 * wRow;
         long w6 = wAt + 6 * wRow;
-        long w7 = wAt + 7 * wRow;
         FloatVector d00 = FloatVector.fromMemorySegment(F, d, dAt, ORDER);
         FloatVector d01 = FloatVector.fromMemorySegment(F, d, dAt + BYTES, ORDER);
         FloatVector d10 = FloatVector.fromMemorySegment(F, d, dAt + 2 * BYTES, ORDER);
@@ -76,8 +79,6 @@ final class PairUpdateTiles {
         FloatVector d51 = FloatVector.fromMemorySegment(F, d, dAt + 11 * BYTES, ORDER);
         FloatVector d60 = FloatVector.fromMemorySegment(F, d, dAt + 12 * BYTES, ORDER);
         FloatVector d61 = FloatVector.fromMemorySegment(F, d, dAt + 13 * BYTES, ORDER);
-        FloatVector d70 = FloatVector.fromMemorySegment(F, d, dAt + 14 * BYTES, ORDER);
-        FloatVector d71 = FloatVector.fromMemorySegment(F, d, dAt + 15 * BYTES, ORDER);
         for (int i = 0; i < pairs; i++) {
             long to = at + 2L * BYTES * i;
             FloatVector s0 = FloatVector.fromMemorySegment(F, sums, to, ORDER);
@@ -103,17 +104,14 @@ final class PairUpdateTiles {
             v = LongVector.broadcast(L, w.get(LONG, w6 + 8L * i)).reinterpretAsFloats();
             s0 = v.fma(d60, s0);
             s1 = v.fma(d61, s1);
-            v = LongVector.broadcast(L, w.get(LONG, w7 + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d70, s0);
-            s1 = v.fma(d71, s1);
             s0.intoMemorySegment(sums, to, ORDER);
             s1.intoMemorySegment(sums, to + BYTES, ORDER);
         }
     }
 
     /**
-     * The same for eight rows that were widened to scratch, {@link #ROW} bytes apart. On the way as much of as many rows of BF16, from
-     * {@code next} on, is widened likewise from {@code wideAt} on: so memory is waited for while there is something to compute.
+     * The same for rows that were widened to scratch, {@link #ROW} bytes apart. On the way as much of {@link #COPIED_ROWS} rows of BF16,
+     * from {@code next} on, is widened likewise from {@code wideAt} on: so memory is waited for while there is something to compute.
      *
      * @param pairs half a multiple of a vector
      */
@@ -138,12 +136,10 @@ final class PairUpdateTiles {
         FloatVector d51 = FloatVector.fromMemorySegment(F, d, dAt + 11 * BYTES, ORDER);
         FloatVector d60 = FloatVector.fromMemorySegment(F, d, dAt + 12 * BYTES, ORDER);
         FloatVector d61 = FloatVector.fromMemorySegment(F, d, dAt + 13 * BYTES, ORDER);
-        FloatVector d70 = FloatVector.fromMemorySegment(F, d, dAt + 14 * BYTES, ORDER);
-        FloatVector d71 = FloatVector.fromMemorySegment(F, d, dAt + 15 * BYTES, ORDER);
         for (int i = 0; i < pairs; i++) {
             // All rows in turn: several streams come faster from memory than one after the other.
-            int row = i & (1 << ROW_BITS) - 1;
-            int vector = i >> ROW_BITS;
+            int row = i & COPIED_ROWS - 1;
+            int vector = i >> COPIED_ROW_BITS;
             ShortVector h = ShortVector.fromMemorySegment(Convert.H, next, nextAt + row * nextRow + BYTES / 2L * vector, ORDER);
             IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0);
             bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoMemorySegment(w, wideAt + ROW * row + (long) BYTES * vector, ORDER);
@@ -171,9 +167,6 @@ final class PairUpdateTiles {
             v = LongVector.broadcast(L, w.get(LONG, wAt + 6 * ROW + 8L * i)).reinterpretAsFloats();
             s0 = v.fma(d60, s0);
             s1 = v.fma(d61, s1);
-            v = LongVector.broadcast(L, w.get(LONG, wAt + 7 * ROW + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d70, s0);
-            s1 = v.fma(d71, s1);
             s0.intoMemorySegment(sums, to, ORDER);
             s1.intoMemorySegment(sums, to + BYTES, ORDER);
         }

@@ -22,10 +22,12 @@ final class PairUpdates {
     private static final int STRIP = PairUpdateTiles.COLUMNS;
     /** What a strip costs beside its columns, in columns. */
     private static final int OVERHEAD_COLUMNS = 32;
-    /** Rows of W that one panel meets after the other: they (256 KiB of F32) and a panel's sums stay in L2 meanwhile. */
-    private static final int BLOCK = 32;
+    /** Rows of W that one panel meets after the other: they (256 KiB of F32 at most) and a panel's sums stay in L2 meanwhile. */
+    private static final int BLOCK = 32 / ROWS * ROWS;
+    /** Rows whose coefficients are packed at a time: whole squares, and enough of each row of dY. */
+    private static final int PACKED = 4 * BLOCK;
     /** Bytes of an update's rows in a copy. */
-    private static final long COPY = ROWS * PairUpdateTiles.ROW;
+    private static final long COPY = PairUpdateTiles.COPIED_ROWS * PairUpdateTiles.ROW;
     /** Copies: those of a block and the next. */
     private static final int COPIES = BLOCK / ROWS + 1;
 
@@ -71,7 +73,7 @@ final class PairUpdates {
         // One block of k, and all before it.
         MemorySegment sums = scratch.floats(Slot.RESULT, 2L * size);
         long total = 4L * size;
-        boolean ahead = Tiles.WIDE && w.type == DType.BF16 && k % ROWS == 0 && cols % Lanes.N == 0;
+        boolean ahead = Tiles.WIDE && w.type == DType.BF16 && k >= ROWS && cols % Lanes.N == 0;
         if (ahead) {
             copy(scratch, 0, ROWS, col, cols);
         }
@@ -79,8 +81,12 @@ final class PairUpdates {
             long at = depth == 0 ? total : 0;
             Copies.zeroRow(sums, at, size);
             int end = Math.min(k, depth + Blocks.DEPTH);
-            for (int block = depth; block < end; block += BLOCK) {
-                updateBlock(scratch, block, Math.min(end, block + BLOCK), col, cols, ahead, sums, at);
+            for (int from = depth; from < end; from += PACKED) {
+                int to = Math.min(end, from + PACKED);
+                pack(scratch, from, to);
+                for (int row = from; row < to; row += BLOCK) {
+                    updateBlock(scratch, row, Math.min(to, row + BLOCK), row - from, col, cols, ahead, sums, at);
+                }
             }
             if (depth > 0) {
                 Copies.addRow(1f, sums, 0, sums, total, size);
@@ -96,28 +102,30 @@ final class PairUpdates {
         return VECTOR * Lanes.N * Gemm.ceil(cols, Lanes.N);
     }
 
-    private void updateBlock(Scratch scratch, int from, int to, int col, int cols, boolean ahead, MemorySegment sums, long at) {
-        MemorySegment coefficients = pack(scratch, from, to);
-        for (int row = from; row < to && !ahead; row += ROWS) {
-            if (!inPlace(to - row, cols)) {
+    /** Adds rows {@code from <= row < to}, whose coefficients are the {@code packed}th and the following. */
+    private void updateBlock(
+            Scratch scratch, int from, int to, int packed, int col, int cols, boolean ahead, MemorySegment sums, long at) {
+        for (int row = from; row < to; row += ROWS) {
+            // The update before has done it, if there was a row to spare (COPIED_ROWS).
+            boolean widened = ahead && k - row > ROWS;
+            if (!widened && !inPlace(to - row, cols)) {
                 copy(scratch, row, Math.min(ROWS, to - row), col, cols);
             }
         }
         for (int panel = 0; panel < panels(); panel++) {
             for (int row = from; row < to; row += ROWS) {
-                boolean copied = ahead || !inPlace(to - row, cols);
-                update(scratch, coefficients, coefficientsAt(panel, row - from), row, col, cols, copied, ahead && panel == 0, sums,
-                        at + panel * sumsOfPanel(cols));
+                boolean widens = ahead && panel == 0 && k - row > 2 * ROWS;
+                update(scratch, coefficientsAt(panel, packed + row - from), row, to - row, col, cols, widens, sums, at + panel * sumsOfPanel(cols));
             }
         }
     }
 
     /**
-     * The coefficients of all panels for some rows: each token's twice, zero up to a whole square. Every strip packs its own: packed once
-     * for all threads, they came from another core or from the last cache, and kept updates waiting.
+     * Packs the coefficients of all panels for some rows: each token's twice, zero up to a whole square. Every strip packs its own: packed
+     * once for all threads, they came from another core or from the last cache, and kept updates waiting.
      */
-    private MemorySegment pack(Scratch scratch, int from, int to) {
-        MemorySegment coefficients = scratch.floats(Slot.PACK, coefficientsAt(panels(), 0) / 4);
+    private void pack(Scratch scratch, int from, int to) {
+        MemorySegment coefficients = coefficients(scratch);
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         for (int panel = 0; panel < panels(); panel++) {
             int token = panel * TOKENS;
@@ -127,12 +135,15 @@ final class PairUpdates {
                 Pairs.twice(square, Lanes.N, coefficients, coefficientsAt(panel, row - from));
             }
         }
-        return coefficients;
     }
 
-    /** Where the coefficients of a panel for a row of a block are, two vectors a row. */
+    private MemorySegment coefficients(Scratch scratch) {
+        return scratch.floats(Slot.PACK, coefficientsAt(panels(), 0) / 4);
+    }
+
+    /** Where the coefficients of a panel for a packed row are, two vectors a row. */
     private static long coefficientsAt(int panel, int row) {
-        return 2 * VECTOR * ((long) panel * BLOCK + row);
+        return 2 * VECTOR * ((long) panel * PACKED + row);
     }
 
     /** Whether an update of the next {@code rows} rows can read them where they lie. */
@@ -141,17 +152,17 @@ final class PairUpdates {
     }
 
     private void update(
-            Scratch scratch, MemorySegment coefficients, long d, int row, int col, int cols, boolean copied, boolean ahead,
-            MemorySegment sums, long at) {
+            Scratch scratch, long d, int row, int rows, int col, int cols, boolean widens, MemorySegment sums, long at) {
+        MemorySegment coefficients = coefficients(scratch);
         int pairs = Gemm.ceil(cols, 2);
-        if (ahead) {
-            int next = Math.min(row + ROWS, k - ROWS);
+        if (widens) {
             PairUpdateTiles.updateAhead(
-                    copies(scratch), copyAt(row), coefficients, d, pairs, sums, at, w.segment, w.bytes(next, col), 2 * w.row, copyAt(row + ROWS));
-        } else if (copied) {
-            PairUpdateTiles.update(copies(scratch), copyAt(row), PairUpdateTiles.ROW, coefficients, d, pairs, sums, at);
-        } else {
+                    copies(scratch), copyAt(row), coefficients, d, pairs, sums, at,
+                    w.segment, w.bytes(row + ROWS, col), 2 * w.row, copyAt(row + ROWS));
+        } else if (inPlace(rows, cols)) {
             PairUpdateTiles.update(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, pairs, sums, at);
+        } else {
+            PairUpdateTiles.update(copies(scratch), copyAt(row), PairUpdateTiles.ROW, coefficients, d, pairs, sums, at);
         }
     }
 
@@ -174,8 +185,14 @@ final class PairUpdates {
             int token = panel * TOKENS + half * TOKENS / 2;
             int tokens = Math.min(TOKENS / 2, m - token);
             for (int x = 0; x < cols && tokens > 0; x += Lanes.N) {
-                Transposer.squareOfPairs(sums, at + panel * sumsOfPanel(cols) + VECTOR * (x + half), 2 * VECTOR, square);
-                Tiles.write(square, VECTOR, tokens, Math.min(Lanes.N, cols - x), dx.segment, dx.bytes(first + token, col + x), 4 * dx.row, add);
+                long from = at + panel * sumsOfPanel(cols) + VECTOR * (x + half);
+                long to = dx.bytes(first + token, col + x);
+                if (tokens == TOKENS / 2 && x + Lanes.N <= cols && !add) {
+                    Transposer.squareOfPairs(sums, from, 2 * VECTOR, dx.segment, to, 4 * dx.row, square);
+                } else {
+                    Transposer.squareOfPairs(sums, from, 2 * VECTOR, square, 0, VECTOR, square);
+                    Tiles.write(square, VECTOR, tokens, Math.min(Lanes.N, cols - x), dx.segment, to, 4 * dx.row, add);
+                }
             }
         }
     }

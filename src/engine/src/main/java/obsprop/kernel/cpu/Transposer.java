@@ -94,16 +94,18 @@ final class Transposer {
         }
     }
 
-    /** The same for N / 2 rows and as many columns of pairs that stay together, {@code from} N / 2 vectors. */
-    static void squareOfPairs(MemorySegment from, long fromAt, long fromRow, MemorySegment square) {
-        exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, N / 4, XOR_FIRST, BIT_FIRST);
-        for (int bit = N / 8; bit > 0; bit /= 2) {
-            if (bit == 2) {
-                exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 2, XOR_4, BIT_4);
-            } else {
-                exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 1, XOR_2, BIT_2);
-            }
+    /** {@code to[j, i] = from[i, j]} for N / 2 rows of {@code to}, columns of pairs that stay together, {@code from} N / 2 vectors. */
+    static void squareOfPairs(
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, MemorySegment square) {
+        if (N == 4) {
+            exchange(from, fromAt, fromRow, to, toAt, toRow, N / 2, 1, XOR_FIRST, BIT_FIRST);
+            return;
         }
+        exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, N / 4, XOR_FIRST, BIT_FIRST);
+        if (N == 16) {
+            exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 2, XOR_4, BIT_4);
+        }
+        exchange(square, 0, BYTES, to, toAt, toRow, N / 2, 1, XOR_2, BIT_2);
     }
 
     private static void square(
