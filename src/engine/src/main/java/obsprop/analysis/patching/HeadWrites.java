@@ -28,7 +28,8 @@ final class HeadWrites {
     private final List<Tensor> mixed = new ArrayList<>();
     private final List<Tensor> sums = new ArrayList<>();
     private final Arena lifetime;
-    private Tensor ownColumns; // made when first needed
+    private Tensor ownColumns; // these two made when first needed
+    private Tensor masked;
 
     HeadWrites(Transformer model, int pairs, PatchMode mode, Arena arena) {
         this.model = model;
@@ -44,12 +45,15 @@ final class HeadWrites {
 
     /** Takes in what one layer of a pair does at a position. */
     void take(int layer, int pair, Run.Heads clean, Run.Heads corrupted, int position) {
-        try (Arena arena = Arena.ofShared()) {
-            Tensor patched = mode == PatchMode.FULL ? corrupted.mixed() : ovOnly(layer, clean, corrupted, arena);
-            Tensor out = mixed.get(layer).slice(0, pair, pair + 1);
-            kernels.copy(patched.slice(0, position, position + 1), out);
-            kernels.addScaled(-1, clean.mixed().slice(0, position, position + 1), out);
+        Tensor out = mixed.get(layer).slice(0, pair, pair + 1);
+        if (mode == PatchMode.FULL) {
+            kernels.copy(corrupted.mixed().slice(0, position, position + 1), out);
+        } else {
+            try (Arena arena = Arena.ofShared()) {
+                kernels.copy(ovOnly(layer, clean, corrupted, arena).slice(0, position, position + 1), out);
+            }
         }
+        kernels.addScaled(-1, clean.mixed().slice(0, position, position + 1), out);
     }
 
     /** Corrupted values under the clean pattern: [T, H D]. */
@@ -73,35 +77,42 @@ final class HeadWrites {
         kernels.copy(sum, sums.get(layer).slice(0, pair, pair + 1));
     }
 
-    /** The differences [P H, d] that the heads of a layer make, pair by pair. */
-    Tensor written(int layer, Arena arena) {
-        Tensor rows = pairs == 1 ? ofOnePair(layer, arena) : byHead(layer, arena);
-        if (!needsSum(layer)) {
-            return rows;
+    /**
+     * The differences that the heads of a layer make, pair by pair.
+     *
+     * @param rows [P H, d], overwritten
+     */
+    void written(int layer, Tensor rows) {
+        if (pairs == 1) {
+            ofOnePair(layer, rows);
+        } else {
+            byHead(layer, rows);
         }
-        Norm norm = model.block(layer).attentionOutput();
-        return PatchedAttention.throughNorm(kernels, norm, sums.get(layer), rows, arena);
+        if (needsSum(layer)) {
+            Norm norm = model.block(layer).attentionOutput();
+            try (Arena arena = Arena.ofShared()) {
+                kernels.copy(PatchedAttention.throughNorm(kernels, norm, sums.get(layer), rows, arena), rows);
+            }
+        }
     }
 
     /** {@code W_O} is read once and row by row. */
-    private Tensor ofOnePair(int layer, Arena arena) {
+    private void ofOnePair(int layer, Tensor rows) {
         Linear output = model.block(layer).attention().output();
-        Tensor rows = kernels.allocate(arena, model.block(layer).attention().nHeads(), output.outputs());
         if (!output.headProducts(kernels, mixed.get(layer), rows)) {
-            byMask(layer, output, rows, arena);
+            byMask(layer, output, rows);
         }
-        return rows;
     }
 
     /** One product for all heads, each row holding one head's values only. */
-    private void byMask(int layer, Linear output, Tensor rows, Arena arena) {
+    private void byMask(int layer, Linear output, Tensor rows) {
         if (ownColumns == null) {
             ownColumns = mask();
+            masked = kernels.allocate(lifetime, ownColumns.shape());
         }
-        Tensor each = kernels.allocate(arena, ownColumns.size(0), ownColumns.size(1));
-        kernels.broadcast(mixed.get(layer).select(0, 0), each, Write.OVERWRITE);
-        kernels.gated(Activation.IDENTITY, each, ownColumns, each);
-        output.inputs(0, output.inputs()).forward(kernels, each, rows, Write.OVERWRITE);
+        kernels.broadcast(mixed.get(layer).select(0, 0), masked, Write.OVERWRITE);
+        kernels.gated(Activation.IDENTITY, masked, ownColumns, masked);
+        output.inputs(0, output.inputs()).forward(kernels, masked, rows, Write.OVERWRITE);
     }
 
     /** [H, H D]: 1 in the columns of each row's own head, else 0. */
@@ -121,15 +132,13 @@ final class HeadWrites {
     }
 
     /** A product for each head: H times less arithmetic. */
-    private Tensor byHead(int layer, Arena arena) {
+    private void byHead(int layer, Tensor rows) {
         Attention attention = model.block(layer).attention();
-        int h = attention.nHeads();
         int width = attention.dHead();
-        Tensor rows = kernels.allocate(arena, pairs, h, model.config().dModel());
-        for (int head = 0; head < h; head++) {
+        Tensor ofPairs = rows.unflatten(0, pairs, attention.nHeads());
+        for (int head = 0; head < attention.nHeads(); head++) {
             Tensor own = mixed.get(layer).slice(1, head * width, (head + 1) * width);
-            attention.output(head).forward(kernels, own, rows.select(1, head), Write.OVERWRITE);
+            attention.output(head).forward(kernels, own, ofPairs.select(1, head), Write.OVERWRITE);
         }
-        return rows.reshape(pairs * h, model.config().dModel());
     }
 }

@@ -47,9 +47,7 @@ public final class KeptHeadPatches implements AutoCloseable {
             HeadWrites writes = new HeadWrites(model, 1, mode, once);
             for (int l = 0; l < c.nLayers(); l++) {
                 take(writes, l);
-                try (Arena temporary = Arena.ofShared()) {
-                    kernels.copy(writes.written(l, temporary), differences.slice(0, l * c.nHeads(), (l + 1) * c.nHeads()));
-                }
+                writes.written(l, differences.slice(0, l * c.nHeads(), (l + 1) * c.nHeads()));
             }
         }
     }

@@ -51,7 +51,7 @@ final class PairBatch implements AutoCloseable {
                 }
             });
             return tables(writes, new FinalEffects(model, readout, last(0, positions, arena), arena),
-                    last(1, positions, arena));
+                    last(1, positions, arena), arena);
         }
     }
 
@@ -98,19 +98,19 @@ final class PairBatch implements AutoCloseable {
         return rows;
     }
 
-    private List<HeadEffects> tables(HeadWrites writes, FinalEffects effects, Tensor corrupted) {
+    private List<HeadEffects> tables(HeadWrites writes, FinalEffects effects, Tensor corrupted, Arena arena) {
         double[] values = effects.values(corrupted);
         List<HeadEffects> tables = new ArrayList<>();
         for (int i = 0; i < values.length; i++) {
             tables.add(new HeadEffects(effects.clean()[i], values[i], new double[model.config().nLayers()][]));
         }
         int heads = model.config().nHeads();
+        Tensor differences = kernels.allocate(arena, values.length * heads, model.config().dModel());
         for (int l = 0; l < model.config().nLayers(); l++) {
-            try (Arena scratch = Arena.ofShared()) {
-                double[] flat = effects.of(writes.written(l, scratch));
-                for (int i = 0; i < values.length; i++) {
-                    tables.get(i).effect()[l] = Arrays.copyOfRange(flat, i * heads, (i + 1) * heads);
-                }
+            writes.written(l, differences);
+            double[] flat = effects.of(differences);
+            for (int i = 0; i < values.length; i++) {
+                tables.get(i).effect()[l] = Arrays.copyOfRange(flat, i * heads, (i + 1) * heads);
             }
         }
         return tables;
