@@ -12,7 +12,7 @@ import obsprop.tensor.Tensor;
 /**
  * Exact patches of every head of a pair at one position, for any number of observables. What the heads write differently,
  * [L H, d], is made once and kept: that reads every layer's output projection. A table after that reads no weights but the
- * final norm's and the observable's own, some twenty times faster on a model of 1.3 billion parameters. Not safe for
+ * final norm's and the observable's own, some fifteen times faster on a model of 1.3 billion parameters. Not safe for
  * concurrent use.
  */
 public final class KeptHeadPatches implements AutoCloseable {
