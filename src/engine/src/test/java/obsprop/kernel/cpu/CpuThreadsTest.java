@@ -50,6 +50,34 @@ final class CpuThreadsTest {
         }
     }
 
+    /** Weights too large for strips, by few, some and many rows: each goes another way, and shares its work out by threads. */
+    @Test
+    void everyThreadCountGivesTheSameProductsByLargeWeights() {
+        try (Arena arena = Arena.ofShared()) {
+            Layer any = new Layer(arena, FEW);
+            Tensor large = any.random(600, 530);
+            Tensor half = Tensor.allocate(arena, DType.BF16, 600, 530);
+            CpuKernels.create(1).copy(large, half);
+            for (Tensor weight : List.of(large, half)) {
+                for (int rows : new int[] {FEW, 40, MANY}) {
+                    Tensor x = any.random(rows, 600);
+                    float[] one = product(any, x, weight, 1);
+                    for (int threads : new int[] {2, 3, 7, 16}) {
+                        assertArrayEquals(one, product(any, x, weight, threads), rows + " rows, " + threads + " threads");
+                    }
+                }
+            }
+        }
+    }
+
+    private static float[] product(Layer any, Tensor x, Tensor weight, int threads) {
+        Tensor y = any.empty(x.size(0), weight.size(1));
+        try (CpuKernels kernels = WarmKernels.create(threads)) {
+            kernels.gemm(x, Transpose.NO, weight, Transpose.NO, y, Write.OVERWRITE);
+        }
+        return y.toFloats();
+    }
+
     /** Products that are done before vectors are compiled, and those done after. */
     @Test
     void theFirstProductsGiveTheSameBits() {
