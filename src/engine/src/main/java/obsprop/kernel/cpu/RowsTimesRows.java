@@ -28,6 +28,8 @@ final class RowsTimesRows {
     private static final int OVERHEAD_ROWS = 8;
     /** Floats of a packed X that stays in L2 while W passes through. */
     private static final int IN_L2 = 1 << 16;
+    /** Floats of packed X, 8 MiB, that rows of W meet one chunk after the other: W then comes from memory once, and from L3 after that. */
+    private static final long IN_L3 = 1 << 21;
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = PAIRS ? 8 : 4;
     /** Panels up to which, with 32 registers, rows of BF16 are widened while others are multiplied: few tokens wait longest for memory. */
@@ -48,6 +50,9 @@ final class RowsTimesRows {
     private int k;
     private boolean add;
     private int chunkRows;
+    private int rowChunks;
+    /** Chunks of panels that are worked on together; all others come later. */
+    private int slabChunks;
     private MemorySegment packed = MemorySegment.NULL;
 
     /** Operands: x [m,k], w the view [k,n] of W [n,k], y [m,n]. */
@@ -63,9 +68,12 @@ final class RowsTimesRows {
         k = depth;
         add = accumulate;
         chunkRows = Gemm.evenShare(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
+        rowChunks = Gemm.ceil(n, chunkRows);
+        int panelChunks = Gemm.ceil(panels(), CHUNK_PANELS);
+        slabChunks = Math.clamp(IN_L3 / ((long) CHUNK_PANELS * TOKENS * Math.max(1, k)), 1, panelChunks);
         packed = shared.floats(Slot.PACK, (long) panels() * TOKENS * (k + k % 2));
         Gemm.launch(workers, pack, panels() * Gemm.ceil(k, DEPTH), 8L * m * k);
-        Gemm.launch(workers, turned, Gemm.ceil(n, chunkRows) * Gemm.ceil(panels(), CHUNK_PANELS), (long) m * n * k);
+        Gemm.launch(workers, turned, rowChunks * panelChunks, (long) m * n * k);
     }
 
     private int panels() {
@@ -94,10 +102,12 @@ final class RowsTimesRows {
     }
 
     private void turnedChunk(int chunk, Scratch scratch) {
-        int rowChunks = Gemm.ceil(n, chunkRows);
-        int row = chunk % rowChunks * chunkRows;
+        int slab = chunk / (rowChunks * slabChunks) * slabChunks;
+        int across = Math.min(slabChunks, Gemm.ceil(panels(), CHUNK_PANELS) - slab);
+        int inSlab = chunk - slab * rowChunks;
+        int row = inSlab / across * chunkRows;
         int rows = Math.min(chunkRows, n - row);
-        int firstPanel = chunk / rowChunks * CHUNK_PANELS;
+        int firstPanel = (slab + inSlab % across) * CHUNK_PANELS;
         int lastPanel = Math.min(panels(), firstPanel + CHUNK_PANELS);
         MemorySegment result = scratch.floats(Slot.RESULT, (long) CHUNK_PANELS * CHUNK_ROWS * TOKENS);
         if (k == 0) {

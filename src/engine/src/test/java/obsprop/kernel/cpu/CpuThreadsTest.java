@@ -70,6 +70,26 @@ final class CpuThreadsTest {
         }
     }
 
+    /** Rows and sums so many that X is worked on in slabs, at any width of vectors: row by row the same as a few at a time. */
+    @Test
+    void slabsOfRowsGiveTheBitsOfFewRows() {
+        try (Arena arena = Arena.ofShared(); CpuKernels kernels = WarmKernels.create(2)) {
+            Layer any = new Layer(arena, FEW);
+            int rows = 300;
+            for (int k : new int[] {6000, 13000}) {
+                Tensor x = any.random(rows, k);
+                Tensor weight = any.random(100, k);
+                Tensor atOnce = any.empty(rows, 100);
+                Tensor apart = any.empty(rows, 100);
+                kernels.gemm(x, Transpose.NO, weight, Transpose.YES, atOnce, Write.OVERWRITE);
+                for (int from = 0; from < rows; from += 60) {
+                    kernels.gemm(x.slice(0, from, from + 60), Transpose.NO, weight, Transpose.YES, apart.slice(0, from, from + 60), Write.OVERWRITE);
+                }
+                assertArrayEquals(apart.toFloats(), atOnce.toFloats(), "k " + k);
+            }
+        }
+    }
+
     private static float[] product(Layer any, Tensor x, Tensor weight, int threads) {
         Tensor y = any.empty(x.size(0), weight.size(1));
         try (CpuKernels kernels = WarmKernels.create(threads)) {
