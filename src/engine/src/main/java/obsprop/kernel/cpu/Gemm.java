@@ -13,7 +13,7 @@ import obsprop.tensor.Tensor;
  *   <li>{@code dY W} for small W ({@link StripProducts}): strips of W in place;
  *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place, and vectors run along them;
  *   <li>{@code dY W} of some, with 16 registers of any number ({@link PairUpdates}): the same, but vectors run over tokens;
- *   <li>{@code dY W} of many ({@link PanelProducts}): W packed block by block, dY once for all threads;
+ *   <li>{@code dY W} of many ({@link PanelProducts}): W packed block by block, rows of dY in place;
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
  *
