@@ -83,8 +83,8 @@ final class Gemm {
             panelProducts.run(workers, m, n, k, add);
         } else {
             columns = share(n, Blocks.GROUP, workers);
-            blockRows = blockRows(m);
-            launch(workers, general, ceil(n, columns) * ceil(m, Math.max(1, blockRows)), (long) m * n * k);
+            blockRows = evenPiece(m, ceil(m, BLOCK_ROWS), Tiles.ROWS);
+            launch(workers, general, ceil(n, columns) * ceil(m, blockRows), (long) m * n * k);
         }
     }
 
@@ -100,9 +100,9 @@ final class Gemm {
         return (x + unit - 1) / unit;
     }
 
-    /** Whole tiles of rows, in chunks of about the same size, where columns of b are packed for each. */
-    private static int blockRows(int rows) {
-        return ceil(ceil(rows, Math.max(1, ceil(rows, BLOCK_ROWS))), Tiles.ROWS) * Tiles.ROWS;
+    /** The least multiple of {@code unit} of which {@code pieces} make up {@code size}. */
+    static int evenPiece(int size, int pieces, int unit) {
+        return ceil(ceil(size, pieces), unit) * unit;
     }
 
     /** A multiple of {@code unit} such that {@code size} makes some three chunks a thread; results do not depend on it. */

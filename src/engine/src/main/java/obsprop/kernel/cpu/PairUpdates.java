@@ -54,7 +54,7 @@ final class PairUpdates {
         n = cols;
         k = depth;
         add = accumulate;
-        int slab = Gemm.ceil(Gemm.ceil(rows, Gemm.ceil(rows, SLAB)), TOKENS) * TOKENS;
+        int slab = Gemm.evenPiece(rows, Gemm.ceil(rows, SLAB), TOKENS);
         strip = Gemm.evenShare(n, Lanes.N, STRIP, OVERHEAD_COLUMNS, workers);
         for (first = 0; first < rows; first += slab) {
             m = Math.min(slab, rows - first);
@@ -73,10 +73,6 @@ final class PairUpdates {
         // One block of k, and all before it.
         MemorySegment sums = scratch.floats(Slot.RESULT, 2L * size);
         long total = 4L * size;
-        boolean ahead = Tiles.WIDE && w.type == DType.BF16 && k >= ROWS && cols % Lanes.N == 0;
-        if (ahead) {
-            copy(scratch, 0, ROWS, col, cols);
-        }
         for (int depth = 0; depth < k; depth += Blocks.DEPTH) {
             long at = depth == 0 ? total : 0;
             Copies.zeroRow(sums, at, size);
@@ -85,7 +81,7 @@ final class PairUpdates {
                 int to = Math.min(end, from + PACKED);
                 pack(scratch, from, to);
                 for (int row = from; row < to; row += BLOCK) {
-                    updateBlock(scratch, row, Math.min(to, row + BLOCK), row - from, col, cols, ahead, sums, at);
+                    updateBlock(scratch, row, Math.min(to, row + BLOCK), row - from, col, cols, sums, at);
                 }
             }
             if (depth > 0) {
@@ -103,18 +99,16 @@ final class PairUpdates {
     }
 
     /** Adds rows {@code from <= row < to}, whose coefficients are the {@code packed}th and the following. */
-    private void updateBlock(
-            Scratch scratch, int from, int to, int packed, int col, int cols, boolean ahead, MemorySegment sums, long at) {
+    private void updateBlock(Scratch scratch, int from, int to, int packed, int col, int cols, MemorySegment sums, long at) {
         for (int row = from; row < to; row += ROWS) {
-            // The update before has done it, if there was a row to spare (COPIED_ROWS).
-            boolean widened = ahead && k - row > ROWS;
+            boolean widened = row > 0 && widensNext(row - ROWS, cols);
             if (!widened && !inPlace(to - row, cols)) {
                 copy(scratch, row, Math.min(ROWS, to - row), col, cols);
             }
         }
         for (int panel = 0; panel < panels(); panel++) {
             for (int row = from; row < to; row += ROWS) {
-                boolean widens = ahead && panel == 0 && k - row > 2 * ROWS;
+                boolean widens = panel == 0 && widensNext(row, cols);
                 update(scratch, coefficientsAt(panel, packed + row - from), row, to - row, col, cols, widens, sums, at + panel * sumsOfPanel(cols));
             }
         }
@@ -144,6 +138,12 @@ final class PairUpdates {
     /** Where the coefficients of a panel for a packed row are, two vectors a row. */
     private static long coefficientsAt(int panel, int row) {
         return 2 * VECTOR * ((long) panel * PACKED + row);
+    }
+
+    /** Whether the first panel's update from a row on widens the next update's rows, of which it takes {@link PairUpdateTiles#COPIED_ROWS}. */
+    private boolean widensNext(int row, int cols) {
+        boolean there = row + ROWS + PairUpdateTiles.COPIED_ROWS <= k;
+        return Tiles.WIDE && w.type == DType.BF16 && there && cols % Lanes.N == 0;
     }
 
     /** Whether an update of the next {@code rows} rows can read them where they lie. */

@@ -52,7 +52,7 @@ final class PanelProducts {
         add = accumulate;
         int forThreads = Math.min(Gemm.ceil(2 * workers.threads(), Gemm.ceil(n, GROUP)), Gemm.ceil(m, FEWEST_ROWS));
         int blocks = Math.max(Gemm.ceil(m, MOST_ROWS), forThreads);
-        blockRows = Gemm.ceil(Gemm.ceil(m, blocks), ROWS) * ROWS;
+        blockRows = Gemm.evenPiece(m, blocks, ROWS);
         int groups = Math.clamp(SUMS / (GROUP * blockRows), 1, MOST_GROUPS);
         columns = Gemm.evenShare(n, GROUP, groups * GROUP, OVERHEAD_COLUMNS, workers);
         Gemm.launch(workers, task, Gemm.ceil(m, blockRows) * Gemm.ceil(n, columns), (long) m * n * k);

@@ -69,15 +69,18 @@ final class RowsTimesRows {
         add = accumulate;
         chunkRows = Gemm.evenShare(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
         rowChunks = Gemm.ceil(n, chunkRows);
-        int panelChunks = Gemm.ceil(panels(), CHUNK_PANELS);
-        slabChunks = Math.clamp(IN_L3 / ((long) CHUNK_PANELS * TOKENS * Math.max(1, k)), 1, panelChunks);
+        slabChunks = Math.clamp(IN_L3 / ((long) CHUNK_PANELS * TOKENS * Math.max(1, k)), 1, panelChunks());
         packed = shared.floats(Slot.PACK, (long) panels() * TOKENS * (k + k % 2));
         Gemm.launch(workers, pack, panels() * Gemm.ceil(k, DEPTH), 8L * m * k);
-        Gemm.launch(workers, turned, rowChunks * panelChunks, (long) m * n * k);
+        Gemm.launch(workers, turned, rowChunks * panelChunks(), (long) m * n * k);
     }
 
     private int panels() {
         return Gemm.ceil(m, TOKENS);
+    }
+
+    private int panelChunks() {
+        return Gemm.ceil(panels(), CHUNK_PANELS);
     }
 
     private void packChunk(int chunk, Scratch scratch) {
@@ -103,7 +106,7 @@ final class RowsTimesRows {
 
     private void turnedChunk(int chunk, Scratch scratch) {
         int slab = chunk / (rowChunks * slabChunks) * slabChunks;
-        int across = Math.min(slabChunks, Gemm.ceil(panels(), CHUNK_PANELS) - slab);
+        int across = Math.min(slabChunks, panelChunks() - slab);
         int inSlab = chunk - slab * rowChunks;
         int row = inSlab / across * chunkRows;
         int rows = Math.min(chunkRows, n - row);
