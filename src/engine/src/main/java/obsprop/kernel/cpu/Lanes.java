@@ -55,15 +55,20 @@ final class Lanes {
      * interpreter's differs from compiled code's.
      */
     static float sum(MemorySegment segment, long offset) {
+        return sum(segment, offset, N);
+    }
+
+    /** The same where all floats from the {@code count}th on are zero. */
+    static float sum(MemorySegment segment, long offset, int count) {
         float s0 = get(segment, offset);
         float s1 = get(segment, offset + 4);
         float s2 = get(segment, offset + 8);
         float s3 = get(segment, offset + 12);
-        for (long i = offset + 16; i < offset + BYTES; i += 16) {
-            s0 += get(segment, i);
-            s1 += get(segment, i + 4);
-            s2 += get(segment, i + 8);
-            s3 += get(segment, i + 12);
+        for (int i = 4; i < count; i += 4) {
+            s0 += get(segment, offset + 4L * i);
+            s1 += get(segment, offset + 4L * i + 4);
+            s2 += get(segment, offset + 4L * i + 8);
+            s3 += get(segment, offset + 4L * i + 12);
         }
         return s0 + s1 + (s2 + s3);
     }

@@ -2,6 +2,7 @@ package obsprop.kernel.cpu;
 
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
+import static obsprop.kernel.cpu.Lanes.FLOAT;
 import static obsprop.kernel.cpu.Lanes.N;
 import static obsprop.kernel.cpu.Lanes.ORDER;
 
@@ -51,11 +52,12 @@ final class ShortAttention {
         int rows = heads() * length;
         MemorySegment scores = scratch.floats(Slot.SCORES, (long) N * (rows + 3));
         MemorySegment tops = scratch.floats(Slot.ROW, rows);
+        MemorySegment sums = scratch.floats(Slot.ROW2, rows);
         rowsTimesRows(scratch, job.q, start, job.k, start, length, scores);
         mask(scores, length);
         fromTops(scores, tops, rows);
         VectorMath.exp(scores, 0, scores, 0, BYTES * rows);
-        normalise(scores, tops, rows);
+        normalise(scores, tops, sums, rows, length);
         for (int head = 0; head < heads(); head++) {
             long from = (long) BYTES * length * head;
             combine(scores, from, BYTES, 4, length, job.v, start, group(head), job.z, start, head, false);
@@ -91,12 +93,14 @@ final class ShortAttention {
     }
 
     /** Exponentials to probabilities; {@code tops} becomes the log of the sum of exp(score). */
-    private static void normalise(MemorySegment scores, MemorySegment tops, int rows) {
+    private static void normalise(MemorySegment scores, MemorySegment tops, MemorySegment sums, int rows, int length) {
         for (int r = 0; r < rows; r++) {
-            float sum = Lanes.sum(scores, (long) BYTES * r);
+            float sum = Lanes.sum(scores, (long) BYTES * r, length);
             Lanes.store(Lanes.load(scores, (long) BYTES * r).mul(1 / sum), scores, (long) BYTES * r);
-            Lanes.set(tops, 4L * r, (float) (Lanes.get(tops, 4L * r) + Math.log(sum)));
+            Lanes.set(sums, 4L * r, sum);
         }
+        VectorMath.log(sums, sums, 4 * Lanes.whole(rows + N - 1));
+        Copies.addRow(1f, sums, 0, tops, 0, rows);
     }
 
     /** {@code out[h][t][j] = x[t, h] . y[j, group(h)]}, a vector for each t, zero from {@code length} on. */
@@ -196,7 +200,7 @@ final class ShortAttention {
         VectorMath.exp(scores, 0, scores, 0, BYTES * heads() * length);
         for (int r = 0; r < heads() * length; r++) {
             long at = (long) BYTES * r;
-            Lanes.store(Lanes.load(scores, at).mul(1 / Lanes.sum(scores, at)), scores, at);
+            Lanes.store(Lanes.load(scores, at).mul(1 / Lanes.sum(scores, at, length)), scores, at);
         }
     }
 
@@ -213,7 +217,7 @@ final class ShortAttention {
         }
         for (int r = 0; r < rows; r++) {
             long at = (long) BYTES * r;
-            float mean = Lanes.sum(products, at);
+            float mean = Lanes.sum(products, at, length);
             Lanes.store(Lanes.load(ds, at).sub(mean).mul(Lanes.load(weights, at)).mul(scale), ds, at);
         }
         return ds;
@@ -226,17 +230,50 @@ final class ShortAttention {
             MemorySegment factors, long factorsAt, long rowStep, long step, int length,
             Tensor x, long xRow, int xHead, Tensor y, long yRow, int yHead, boolean add) {
         for (int d = 0; d < y.size(2); d += N) {
-            long from = at(x, xRow, xHead) + 4L * d;
-            long to = at(y, yRow, yHead) + 4L * d;
-            for (int r = 0; r < length; r++) {
-                long yAt = to + 4 * r * y.stride(0);
-                FloatVector sum = add ? Lanes.load(y.segment(), yAt) : FloatVector.zero(F);
-                for (int i = 0; i < length; i++) {
-                    float factor = Lanes.get(factors, factorsAt + r * rowStep + i * step);
-                    sum = Lanes.load(x.segment(), from + 4 * i * x.stride(0)).fma(FloatVector.broadcast(F, factor), sum);
-                }
-                Lanes.store(sum, y.segment(), yAt);
+            combine(factors, factorsAt, rowStep, step, length,
+                    x.segment(), at(x, xRow, xHead) + 4L * d, 4 * x.stride(0),
+                    y.segment(), at(y, yRow, yHead) + 4L * d, 4 * y.stride(0), add);
+        }
+    }
+
+    /** The same for one vector of each row: four rows at a time, the last one repeated. */
+    private static void combine(
+            MemorySegment factors, long factorsAt, long rowStep, long step, int length,
+            MemorySegment x, long xAt, long xStep, MemorySegment y, long yAt, long yStep, boolean add) {
+        factors = Lanes.plain(factors);
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        for (int r = 0; r < length; r += 4) {
+            int last = length - 1 - r;
+            long f0 = factorsAt + r * rowStep;
+            long f1 = f0 + Math.min(1, last) * rowStep;
+            long f2 = f0 + Math.min(2, last) * rowStep;
+            long f3 = f0 + Math.min(3, last) * rowStep;
+            long y0 = yAt + r * yStep;
+            long y1 = y0 + Math.min(1, last) * yStep;
+            long y2 = y0 + Math.min(2, last) * yStep;
+            long y3 = y0 + Math.min(3, last) * yStep;
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            if (add) {
+                a0 = FloatVector.fromMemorySegment(F, y, y0, ORDER);
+                a1 = FloatVector.fromMemorySegment(F, y, y1, ORDER);
+                a2 = FloatVector.fromMemorySegment(F, y, y2, ORDER);
+                a3 = FloatVector.fromMemorySegment(F, y, y3, ORDER);
             }
+            for (int i = 0; i < length; i++) {
+                FloatVector v = FloatVector.fromMemorySegment(F, x, xAt + i * xStep, ORDER);
+                a0 = v.fma(FloatVector.broadcast(F, factors.get(FLOAT, f0 + i * step)), a0);
+                a1 = v.fma(FloatVector.broadcast(F, factors.get(FLOAT, f1 + i * step)), a1);
+                a2 = v.fma(FloatVector.broadcast(F, factors.get(FLOAT, f2 + i * step)), a2);
+                a3 = v.fma(FloatVector.broadcast(F, factors.get(FLOAT, f3 + i * step)), a3);
+            }
+            a0.intoMemorySegment(y, y0, ORDER);
+            a1.intoMemorySegment(y, y1, ORDER);
+            a2.intoMemorySegment(y, y2, ORDER);
+            a3.intoMemorySegment(y, y3, ORDER);
         }
     }
 }

@@ -11,7 +11,7 @@ import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * exp, tanh, erf and the logistic function in fp32, to about 2 ulp, over strips of scratch memory that stay in the first
+ * exp, log, tanh, erf and the logistic function in fp32, to about 2 ulp, over strips of scratch memory that stay in the first
  * cache. Each is a few plain loops: a function of one vector would box it wherever C2 declines to inline, which depends
  * on what was compiled before. Loads and stores in them are the API's own: the helpers of {@link Lanes}, small as they are,
  * C2 stops inlining where a method has grown past some twenty operations. Strips are {@code bytes} long, a multiple of the
@@ -28,6 +28,7 @@ final class VectorMath {
 
     static final int ROUND_BITS = Float.floatToRawIntBits(ROUND);
     static final int ONE_BITS = 127;
+    private static final int SQRT_HALF_BITS = Float.floatToRawIntBits(0.70710678f);
 
     private VectorMath() {}
 
@@ -82,6 +83,31 @@ final class VectorMath {
             p1 = p1.mul(rest1.add(ONE_BITS).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
             p0.blend(0f, nothing0).intoMemorySegment(y, yAt + i, ORDER);
             p1.blend(0f, nothing1).intoMemorySegment(y, yAt + j, ORDER);
+        }
+    }
+
+    /** {@code y = ln x} of positive normal numbers, by the polynomial of Cephes' logf; NaN of what is infinite or NaN. */
+    static void log(MemorySegment x, MemorySegment y, int bytes) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        for (int i = 0; i < bytes; i += BYTES) {
+            FloatVector v = FloatVector.fromMemorySegment(F, x, i, ORDER);
+            IntVector bits = v.reinterpretAsInts();
+            // x = 2^n (1 + f), where 1 + f lies between the square roots of 1/2 and 2.
+            IntVector n = bits.sub(SQRT_HALF_BITS).lanewise(VectorOperators.ASHR, 23);
+            FloatVector f = bits.sub(n.lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats().sub(1f);
+            FloatVector exponent = n.add(ROUND_BITS).reinterpretAsFloats().sub(ROUND);
+            FloatVector square = f.mul(f);
+            FloatVector p = f.fma(7.0376836292e-2f, -1.1514610310e-1f);
+            p = p.lanewise(VectorOperators.FMA, f, 1.1676998740e-1f);
+            p = p.lanewise(VectorOperators.FMA, f, -1.2420140846e-1f);
+            p = p.lanewise(VectorOperators.FMA, f, 1.4249322787e-1f);
+            p = p.lanewise(VectorOperators.FMA, f, -1.6668057665e-1f);
+            p = p.lanewise(VectorOperators.FMA, f, 2.0000714765e-1f);
+            p = p.lanewise(VectorOperators.FMA, f, -2.4999993993e-1f);
+            p = p.lanewise(VectorOperators.FMA, f, 3.3333331174e-1f);
+            FloatVector rest = p.mul(f).fma(square, exponent.mul(LN2_LOW)).sub(square.mul(0.5f)).add(v.sub(v));
+            f.add(rest).add(exponent.mul(LN2_HIGH)).intoMemorySegment(y, i, ORDER);
         }
     }
 

@@ -27,6 +27,15 @@ final class VectorMathTest {
     }
 
     @Test
+    void log() {
+        ulps("log", VectorMathTest::log, Math::log, 1, Lanes.N, 1.5);
+        ulps("log of small numbers", VectorMathTest::log, Math::log, Float.MIN_NORMAL, 1, 1.5);
+        ulps("log of large numbers", VectorMathTest::log, Math::log, 1, Float.MAX_VALUE, 1.5);
+        assertEquals(Float.NaN, at(VectorMathTest::log, Float.POSITIVE_INFINITY));
+        assertEquals(Float.NaN, at(VectorMathTest::log, Float.NaN));
+    }
+
+    @Test
     void tanh() {
         ulps("tanh", VectorMath::tanh, Math::tanh, -12, 12, 2);
         assertEquals(1f, at(VectorMath::tanh, Float.POSITIVE_INFINITY));
@@ -67,6 +76,10 @@ final class VectorMathTest {
     /** A function over strips: from x to y with scratch e. */
     private interface Strip {
         void apply(MemorySegment x, MemorySegment y, MemorySegment e, int bytes);
+    }
+
+    private static void log(MemorySegment x, MemorySegment y, MemorySegment e, int bytes) {
+        VectorMath.log(x, y, bytes);
     }
 
     private static void exp(MemorySegment x, MemorySegment y, MemorySegment e, int bytes) {
