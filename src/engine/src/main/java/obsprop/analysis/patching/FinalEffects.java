@@ -2,6 +2,7 @@ package obsprop.analysis.patching;
 
 import java.lang.foreign.Arena;
 import java.util.Arrays;
+import obsprop.analysis.runs.RowBuffer;
 import obsprop.analysis.runs.Unembedded;
 import obsprop.kernel.Kernels;
 import obsprop.model.Transformer;
@@ -14,29 +15,34 @@ final class FinalEffects {
     private final FinalNorm finalNorm;
     private final Unembedded unembedded;
     private final Tensor x;
+    private final Arena arena;
+    private final RowBuffer stats;
     private final double[] clean;
 
-    /** @param x the clean final residual stream [P,d] where the observable is read; read again by every call */
+    /**
+     * @param x the clean final residual stream [P,d] where the observable is read; read again by every call
+     * @param arena for what calls need, some of it to the end
+     */
     FinalEffects(Transformer model, Readout readout, Tensor x, Arena arena) {
         this.model = model;
         kernels = model.kernels();
         finalNorm = readout.finalNorm();
         unembedded = new Unembedded(model, readout.observable(), arena);
         this.x = x;
+        this.arena = arena;
+        stats = new RowBuffer(kernels, arena, 2);
         clean = values(x);
     }
 
-    /** The observable's values on final residual streams [R,d]. */
+    /** The observable's values on the final residual streams [P,d] of other prompts. */
     double[] values(Tensor residual) {
-        try (Arena arena = Arena.ofShared()) {
-            Tensor copy = kernels.allocate(arena, residual.shape());
-            kernels.copy(residual, copy);
-            return normed(copy, arena);
-        }
+        Tensor copy = kernels.allocate(arena, residual.shape());
+        kernels.copy(residual, copy);
+        return normed(copy);
     }
 
-    private double[] normed(Tensor rows, Arena arena) {
-        model.finalNorm().forward(kernels, rows, rows, kernels.allocate(arena, rows.size(0), 2));
+    private double[] normed(Tensor rows) {
+        model.finalNorm().forward(kernels, rows, rows, stats.rows(rows.size(0)));
         return unembedded.values(rows);
     }
 
@@ -55,10 +61,7 @@ final class FinalEffects {
             return Arrays.stream(unembedded.linear(differences)).map(change -> 0 - change).toArray();
         }
         CleanRows.add(kernels, x, differences);
-        double[] effects;
-        try (Arena arena = Arena.ofShared()) {
-            effects = normed(differences, arena);
-        }
+        double[] effects = normed(differences);
         int each = effects.length / clean.length;
         for (int i = 0; i < effects.length; i++) {
             effects[i] = clean[i / each] - effects[i];

@@ -17,7 +17,7 @@ public final class HeadPatching {
      */
     public static HeadEffects table(PromptPair pair, Readout readout, PatchMode mode) {
         try (KeptHeadPatches heads = new KeptHeadPatches(pair, readout.position(), mode)) {
-            return heads.table(readout.observable(), readout.finalNorm());
+            return heads.lastTable(readout.observable(), readout.finalNorm());
         }
     }
 

@@ -21,7 +21,7 @@ public final class KeptHeadPatches implements AutoCloseable {
     private final Kernels kernels;
     private final Arena arena = Arena.ofShared();
     private final Tensor differences;
-    private final Tensor scratch;
+    private Tensor scratch; // made when first needed
 
     /** @param position where observables are read, from 0, or from the end of the prompt with -1 */
     public KeptHeadPatches(PromptPair pair, int position, PatchMode mode) {
@@ -32,7 +32,6 @@ public final class KeptHeadPatches implements AutoCloseable {
         ModelConfig c = model.config();
         try {
             differences = kernels.allocate(arena, c.nLayers() * c.nHeads(), c.dModel());
-            scratch = kernels.allocate(arena, c.nLayers() * c.nHeads(), c.dModel());
             takeAll(mode);
         } catch (RuntimeException | Error e) {
             arena.close();
@@ -43,12 +42,10 @@ public final class KeptHeadPatches implements AutoCloseable {
     private void takeAll(PatchMode mode) {
         Transformer model = pair.model();
         ModelConfig c = model.config();
-        try (Arena once = Arena.ofShared()) {
-            HeadWrites writes = new HeadWrites(model, 1, mode, once);
-            for (int l = 0; l < c.nLayers(); l++) {
-                take(writes, l);
-                writes.written(l, differences.slice(0, l * c.nHeads(), (l + 1) * c.nHeads()));
-            }
+        HeadWrites writes = new HeadWrites(model, 1, mode, arena);
+        for (int l = 0; l < c.nLayers(); l++) {
+            take(writes, l);
+            writes.written(l, differences.slice(0, l * c.nHeads(), (l + 1) * c.nHeads()));
         }
     }
 
@@ -61,10 +58,22 @@ public final class KeptHeadPatches implements AutoCloseable {
 
     /** The effect of patching each head by itself from the corrupted run into the clean one. */
     public HeadEffects table(Observable observable, FinalNorm norm) {
+        if (scratch == null) {
+            scratch = kernels.allocate(arena, differences.shape());
+        }
+        kernels.copy(differences, scratch);
+        return table(observable, norm, scratch);
+    }
+
+    /** The same, for the last time: what was kept is overwritten. */
+    HeadEffects lastTable(Observable observable, FinalNorm norm) {
+        return table(observable, norm, differences);
+    }
+
+    private HeadEffects table(Observable observable, FinalNorm norm, Tensor overwritten) {
         try (Arena temporary = Arena.ofShared()) {
             EffectMeter meter = new EffectMeter(pair, new Readout(observable, position, norm), temporary);
-            kernels.copy(differences, scratch);
-            double[] flat = meter.effects(scratch);
+            double[] flat = meter.effects(overwritten);
             int heads = pair.model().config().nHeads();
             double[][] effect = new double[flat.length / heads][];
             for (int l = 0; l < effect.length; l++) {

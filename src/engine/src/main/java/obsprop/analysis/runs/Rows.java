@@ -14,15 +14,19 @@ public final class Rows {
     /** {@code x[r] . y[i]} as [R][K], for x [R,d] and y [K,d]. */
     public static double[][] products(Kernels kernels, Tensor x, Tensor y) {
         try (Arena arena = Arena.ofShared()) {
-            Tensor products = kernels.allocate(arena, x.size(0), y.size(0));
-            kernels.gemm(x, Transpose.NO, y, Transpose.YES, products, Write.OVERWRITE);
-            return matrix(kernels, products);
+            return products(kernels, x, y, kernels.allocate(arena, x.size(0), y.size(0)));
         }
+    }
+
+    /** The same by way of {@code products} [R,K]. */
+    static double[][] products(Kernels kernels, Tensor x, Tensor y, Tensor products) {
+        kernels.gemm(x, Transpose.NO, y, Transpose.YES, products, Write.OVERWRITE);
+        return matrix(kernels, products);
     }
 
     /** The elements of x [R,n] as doubles. */
     public static double[][] matrix(Kernels kernels, Tensor x) {
-        try (Arena arena = Arena.ofShared()) {
+        try (Arena arena = Arena.ofConfined()) {
             Tensor host = Tensor.allocate(arena, x.dtype(), x.shape());
             kernels.copy(x, host);
             double[][] rows = new double[x.size(0)][];

@@ -17,6 +17,7 @@ public final class Unembedded {
     private final double[] weights;
     private final double[] biases;
     private final Tensor directions;
+    private final RowBuffer products;
 
     public Unembedded(Transformer model, Observable n, Arena arena) {
         this.model = model;
@@ -37,6 +38,7 @@ public final class Unembedded {
             directions = kernels.allocate(arena, 1, model.config().dModel());
             model.unembedding().vjp(kernels, n.ids(), n.weights(), directions);
         }
+        products = new RowBuffer(kernels, arena, weights.length);
     }
 
     /** {@code n . logits} of each normed final residual row of x [R,d]. */
@@ -52,13 +54,17 @@ public final class Unembedded {
     }
 
     private double[][] logits(Tensor x) {
-        double[][] logits = Rows.products(kernels, x, directions);
+        double[][] logits = products(x);
         for (double[] row : logits) {
             for (int i = 0; i < row.length; i++) {
                 row[i] += biases[i];
             }
         }
         return logits;
+    }
+
+    private double[][] products(Tensor x) {
+        return Rows.products(kernels, x, directions, products.rows(x.size(0)));
     }
 
     private double capped(double logit) {
@@ -68,10 +74,10 @@ public final class Unembedded {
 
     /** {@code y . row} for each row, with {@code y = W_U^T n}: neither bias nor soft cap. */
     public double[] linear(Tensor rows) {
-        double[][] products = Rows.products(kernels, rows, directions);
-        double[] values = new double[products.length];
+        double[][] ofRows = products(rows);
+        double[] values = new double[ofRows.length];
         for (int r = 0; r < values.length; r++) {
-            values[r] = HostRows.dot(weights, products[r]);
+            values[r] = HostRows.dot(weights, ofRows[r]);
         }
         return values;
     }
