@@ -45,4 +45,9 @@ public final class EffectMeter {
     public double[] effects(Tensor differences) {
         return effects.of(differences);
     }
+
+    /** The effect of each head's difference. */
+    HeadEffects effects(HeadWrites ofOnePair) {
+        return ofOnePair.effects(effects, new double[] {corrupted}).getFirst();
+    }
 }

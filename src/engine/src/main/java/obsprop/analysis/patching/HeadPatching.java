@@ -16,8 +16,11 @@ public final class HeadPatching {
      * pair, {@link KeptHeadPatches} is faster.
      */
     public static HeadEffects table(PromptPair pair, Readout readout, PatchMode mode) {
-        try (KeptHeadPatches heads = new KeptHeadPatches(pair, readout.position(), mode)) {
-            return heads.lastTable(readout.observable(), readout.finalNorm());
+        try (Arena arena = Arena.ofShared()) {
+            EffectMeter meter = new EffectMeter(pair, readout, arena);
+            HeadWrites heads = new HeadWrites(pair.model(), 1, mode, arena);
+            heads.take(pair, meter.position());
+            return meter.effects(heads);
         }
     }
 

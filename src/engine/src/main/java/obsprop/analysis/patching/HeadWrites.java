@@ -2,7 +2,9 @@ package obsprop.analysis.patching;
 
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import obsprop.analysis.runs.PromptPair;
 import obsprop.analysis.runs.Run;
 import obsprop.kernel.Activation;
 import obsprop.kernel.Kernels;
@@ -21,6 +23,9 @@ import obsprop.tensor.Tensor;
  * output projections, which is what takes the time, serves all pairs.
  */
 final class HeadWrites {
+    /** Differences at a time, where there is one pair. */
+    private static final int ROWS = 96;
+
     private final Transformer model;
     private final Kernels kernels;
     private final PatchMode mode;
@@ -56,6 +61,16 @@ final class HeadWrites {
         kernels.addScaled(-1, clean.mixed().slice(0, position, position + 1), out);
     }
 
+    /** Takes in all layers of the only pair at a position. */
+    void take(PromptPair pair, int position) {
+        for (int l = 0; l < mixed.size(); l++) {
+            take(l, 0, pair.clean().heads(l), pair.corrupted().heads(l), position);
+            if (needsSum(l)) {
+                takeSum(l, 0, pair.clean().attentionSum(l).slice(0, position, position + 1));
+            }
+        }
+    }
+
     /** Corrupted values under the clean pattern: [T, H D]. */
     private Tensor ovOnly(int layer, Run.Heads clean, Run.Heads corrupted, Arena arena) {
         Attention attention = model.block(layer).attention();
@@ -75,6 +90,43 @@ final class HeadWrites {
     /** Takes in that input, [1,d]. */
     void takeSum(int layer, int pair, Tensor sum) {
         kernels.copy(sum, sums.get(layer).slice(0, pair, pair + 1));
+    }
+
+    /**
+     * The effects of each pair's heads, some layers at a time: fresh memory is dear, and so is waking threads that had nothing to do.
+     *
+     * @param corrupted the observable's values on the corrupted runs, [P]
+     */
+    List<HeadEffects> effects(FinalEffects ofDifferences, double[] corrupted) {
+        return effects(ofDifferences, corrupted, ROWS);
+    }
+
+    /** The same with about {@code rows} differences at a time. */
+    List<HeadEffects> effects(FinalEffects ofDifferences, double[] corrupted, int rows) {
+        int layers = mixed.size();
+        int heads = model.config().nHeads();
+        double[][][] effects = new double[pairs][layers][];
+        // Several layers of several pairs would not lie pair by pair.
+        int most = pairs == 1 ? Math.clamp(rows / heads, 1, layers) : 1;
+        Tensor differences = kernels.allocate(lifetime, most * pairs * heads, model.config().dModel());
+        for (int first = 0; first < layers; first += most) {
+            int some = Math.min(most, layers - first);
+            for (int l = 0; l < some; l++) {
+                written(first + l, differences.slice(0, l * pairs * heads, (l + 1) * pairs * heads));
+            }
+            double[] flat = ofDifferences.of(differences.slice(0, 0, some * pairs * heads));
+            for (int i = 0; i < pairs; i++) {
+                for (int l = 0; l < some; l++) {
+                    int from = (i * some + l) * heads;
+                    effects[i][first + l] = Arrays.copyOfRange(flat, from, from + heads);
+                }
+            }
+        }
+        List<HeadEffects> tables = new ArrayList<>();
+        for (int i = 0; i < pairs; i++) {
+            tables.add(new HeadEffects(ofDifferences.clean()[i], corrupted[i], effects[i]));
+        }
+        return tables;
     }
 
     /**

@@ -21,7 +21,7 @@ public final class KeptHeadPatches implements AutoCloseable {
     private final Kernels kernels;
     private final Arena arena = Arena.ofShared();
     private final Tensor differences;
-    private Tensor scratch; // made when first needed
+    private final Tensor scratch;
 
     /** @param position where observables are read, from 0, or from the end of the prompt with -1 */
     public KeptHeadPatches(PromptPair pair, int position, PatchMode mode) {
@@ -32,6 +32,7 @@ public final class KeptHeadPatches implements AutoCloseable {
         ModelConfig c = model.config();
         try {
             differences = kernels.allocate(arena, c.nLayers() * c.nHeads(), c.dModel());
+            scratch = kernels.allocate(arena, c.nLayers() * c.nHeads(), c.dModel());
             takeAll(mode);
         } catch (RuntimeException | Error e) {
             arena.close();
@@ -43,37 +44,18 @@ public final class KeptHeadPatches implements AutoCloseable {
         Transformer model = pair.model();
         ModelConfig c = model.config();
         HeadWrites writes = new HeadWrites(model, 1, mode, arena);
+        writes.take(pair, position);
         for (int l = 0; l < c.nLayers(); l++) {
-            take(writes, l);
             writes.written(l, differences.slice(0, l * c.nHeads(), (l + 1) * c.nHeads()));
-        }
-    }
-
-    private void take(HeadWrites writes, int layer) {
-        writes.take(layer, 0, pair.clean().heads(layer), pair.corrupted().heads(layer), position);
-        if (writes.needsSum(layer)) {
-            writes.takeSum(layer, 0, pair.clean().attentionSum(layer).slice(0, position, position + 1));
         }
     }
 
     /** The effect of patching each head by itself from the corrupted run into the clean one. */
     public HeadEffects table(Observable observable, FinalNorm norm) {
-        if (scratch == null) {
-            scratch = kernels.allocate(arena, differences.shape());
-        }
-        kernels.copy(differences, scratch);
-        return table(observable, norm, scratch);
-    }
-
-    /** The same, for the last time: what was kept is overwritten. */
-    HeadEffects lastTable(Observable observable, FinalNorm norm) {
-        return table(observable, norm, differences);
-    }
-
-    private HeadEffects table(Observable observable, FinalNorm norm, Tensor overwritten) {
         try (Arena temporary = Arena.ofShared()) {
             EffectMeter meter = new EffectMeter(pair, new Readout(observable, position, norm), temporary);
-            double[] flat = meter.effects(overwritten);
+            kernels.copy(differences, scratch);
+            double[] flat = meter.effects(scratch);
             int heads = pair.model().config().nHeads();
             double[][] effect = new double[flat.length / heads][];
             for (int l = 0; l < effect.length; l++) {

@@ -2,7 +2,6 @@ package obsprop.analysis.patching;
 
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import obsprop.analysis.runs.CachedRun;
@@ -50,8 +49,8 @@ final class PairBatch implements AutoCloseable {
                     take(layer - 1, room, positions, writes);
                 }
             });
-            return tables(writes, new FinalEffects(model, readout, last(0, positions, arena), arena),
-                    last(1, positions, arena), arena);
+            FinalEffects effects = new FinalEffects(model, readout, last(0, positions, arena), arena);
+            return writes.effects(effects, effects.values(last(1, positions, arena)));
         }
     }
 
@@ -96,24 +95,6 @@ final class PairBatch implements AutoCloseable {
             kernels.copy(residual.slice(0, row, row + 1), rows.slice(0, i, i + 1));
         }
         return rows;
-    }
-
-    private List<HeadEffects> tables(HeadWrites writes, FinalEffects effects, Tensor corrupted, Arena arena) {
-        double[] values = effects.values(corrupted);
-        List<HeadEffects> tables = new ArrayList<>();
-        for (int i = 0; i < values.length; i++) {
-            tables.add(new HeadEffects(effects.clean()[i], values[i], new double[model.config().nLayers()][]));
-        }
-        int heads = model.config().nHeads();
-        Tensor differences = kernels.allocate(arena, values.length * heads, model.config().dModel());
-        for (int l = 0; l < model.config().nLayers(); l++) {
-            writes.written(l, differences);
-            double[] flat = effects.of(differences);
-            for (int i = 0; i < values.length; i++) {
-                tables.get(i).effect()[l] = Arrays.copyOfRange(flat, i * heads, (i + 1) * heads);
-            }
-        }
-        return tables;
     }
 
     @Override

@@ -14,14 +14,21 @@ public final class Rows {
     /** {@code x[r] . y[i]} as [R][K], for x [R,d] and y [K,d]. */
     public static double[][] products(Kernels kernels, Tensor x, Tensor y) {
         try (Arena arena = Arena.ofShared()) {
-            return products(kernels, x, y, kernels.allocate(arena, x.size(0), y.size(0)));
+            return products(kernels, x, y, kernels.allocate(arena, y.size(0), x.size(0)));
         }
     }
 
-    /** The same by way of {@code products} [R,K]. */
+    /** The same by way of {@code products} [K,R]: x, of which there is more, is read in place. */
     static double[][] products(Kernels kernels, Tensor x, Tensor y, Tensor products) {
-        kernels.gemm(x, Transpose.NO, y, Transpose.YES, products, Write.OVERWRITE);
-        return matrix(kernels, products);
+        kernels.gemm(y, Transpose.NO, x, Transpose.YES, products, Write.OVERWRITE);
+        double[][] turned = matrix(kernels, products);
+        double[][] rows = new double[x.size(0)][turned.length];
+        for (int r = 0; r < rows.length; r++) {
+            for (int i = 0; i < turned.length; i++) {
+                rows[r][i] = turned[i][r];
+            }
+        }
+        return rows;
     }
 
     /** The elements of x [R,n] as doubles. */

@@ -17,7 +17,7 @@ public final class Unembedded {
     private final double[] weights;
     private final double[] biases;
     private final Tensor directions;
-    private final RowBuffer products;
+    private final RowBuffer room;
 
     public Unembedded(Transformer model, Observable n, Arena arena) {
         this.model = model;
@@ -38,7 +38,7 @@ public final class Unembedded {
             directions = kernels.allocate(arena, 1, model.config().dModel());
             model.unembedding().vjp(kernels, n.ids(), n.weights(), directions);
         }
-        products = new RowBuffer(kernels, arena, weights.length);
+        room = new RowBuffer(kernels, arena, weights.length);
     }
 
     /** {@code n . logits} of each normed final residual row of x [R,d]. */
@@ -53,6 +53,11 @@ public final class Unembedded {
         return values;
     }
 
+    private double[][] products(Tensor x) {
+        int rows = x.size(0);
+        return Rows.products(kernels, x, directions, room.rows(rows).reshape(directions.size(0), rows));
+    }
+
     private double[][] logits(Tensor x) {
         double[][] logits = products(x);
         for (double[] row : logits) {
@@ -63,10 +68,6 @@ public final class Unembedded {
         return logits;
     }
 
-    private double[][] products(Tensor x) {
-        return Rows.products(kernels, x, directions, products.rows(x.size(0)));
-    }
-
     private double capped(double logit) {
         double cap = model.unembedding().softCap();
         return model.unembedding().capped() ? cap * Math.tanh(logit / cap) : logit;
@@ -74,10 +75,10 @@ public final class Unembedded {
 
     /** {@code y . row} for each row, with {@code y = W_U^T n}: neither bias nor soft cap. */
     public double[] linear(Tensor rows) {
-        double[][] ofRows = products(rows);
-        double[] values = new double[ofRows.length];
+        double[][] products = products(rows);
+        double[] values = new double[products.length];
         for (int r = 0; r < values.length; r++) {
-            values[r] = HostRows.dot(weights, ofRows[r]);
+            values[r] = HostRows.dot(weights, products[r]);
         }
         return values;
     }

@@ -21,6 +21,7 @@ import obsprop.model.Point;
 import obsprop.model.Transformer;
 import obsprop.model.family.ModelLoader;
 import obsprop.propagation.Observable;
+import obsprop.tensor.Tensor;
 import obsprop.testing.Golden;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -104,6 +105,28 @@ class MeanHeadPatchingTest {
                             same(HeadPatching.table(pair, new Readout(n, position, norm), PatchMode.FULL), kept.table(n, norm));
                         }
                     }
+                }
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"gpt_neo", "gemma2"})
+    void anyNumberOfLayersAtATime(String name) {
+        with(name, (golden, model) -> {
+            try (ActivationCache cache = model.forward(golden.batch(), Keep.RESIDUALS, model.config().nLayers());
+                    Arena arena = Arena.ofShared()) {
+                PromptPair pair = new PromptPair(new CachedRun(cache, 0), new CachedRun(cache, 1));
+                int position = golden.tokens() / 2;
+                Readout readout = new Readout(golden.observable(), position, FinalNorm.ON);
+                HeadEffects expected = HeadPatching.table(pair, readout, PatchMode.FULL);
+                HeadWrites writes = new HeadWrites(model, 1, PatchMode.FULL, arena);
+                writes.take(pair, position);
+                Tensor clean = pair.clean().residual(model.config().nLayers(), Point.INPUT).slice(0, position, position + 1);
+                FinalEffects effects = new FinalEffects(model, readout, clean, arena);
+                int heads = model.config().nHeads();
+                for (int rows : new int[] {1, heads, 2 * heads - 1, 2 * heads, 3 * heads}) {
+                    same(expected, writes.effects(effects, new double[] {expected.corrupted()}, rows).getFirst());
                 }
             }
         });
