@@ -43,10 +43,12 @@ public final class KeptHeadPatches implements AutoCloseable {
     private void takeAll(PatchMode mode) {
         Transformer model = pair.model();
         ModelConfig c = model.config();
-        HeadWrites writes = new HeadWrites(model, 1, mode, arena);
-        writes.take(pair, position);
-        for (int l = 0; l < c.nLayers(); l++) {
-            writes.written(l, differences.slice(0, l * c.nHeads(), (l + 1) * c.nHeads()));
+        try (Arena once = Arena.ofShared()) {
+            HeadWrites writes = new HeadWrites(model, 1, mode, once);
+            writes.take(pair, position);
+            for (int l = 0; l < c.nLayers(); l++) {
+                writes.written(l, differences.slice(0, l * c.nHeads(), (l + 1) * c.nHeads()));
+            }
         }
     }
 

@@ -236,7 +236,10 @@ final class ShortAttention {
         }
     }
 
-    /** The same for one vector of each row: four rows at a time, the last one repeated. */
+    /**
+     * The same for one vector of each row: four rows at a time, the last one repeated. {@link #multiply} is this with constant steps,
+     * for which C2 can drop the bounds checks.
+     */
     private static void combine(
             MemorySegment factors, long factorsAt, long rowStep, long step, int length,
             MemorySegment x, long xAt, long xStep, MemorySegment y, long yAt, long yStep, boolean add) {
