@@ -162,7 +162,7 @@ final class CpuProductsTest {
      * raggedly; rows of which pieces cross the end; more than fits beside its activations, in one run and not; an odd one; rows of several strips.
      */
     @ParameterizedTest
-    @CsvSource({"512, 48", "768, 96", "1000, 52", "4104, 48", "6144, 48", "5000, 48", "8192, 52", "1031, 50", "512, 1200", "264, 2480"})
+    @CsvSource({"512, 48", "768, 96", "1000, 52", "4104, 48", "6144, 48", "5000, 48", "8192, 52", "1031, 50", "512, 1200", "264, 2480", "620, 1102"})
     void bf16GivesTheBitsOfTheSameWeightsInF32(int deep, int wide) {
         Random random = new Random(deep);
         try (Arena arena = Arena.ofShared()) {
@@ -173,7 +173,7 @@ final class CpuProductsTest {
                 narrow.segment().setAtIndex(ValueLayout.JAVA_SHORT, i, bits);
                 full.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, Float.intBitsToFloat(bits << 16));
             }
-            for (int rows : new int[] {1, 3, 8, 16, 17, 64}) {
+            for (int rows : new int[] {1, 3, 10, 11, 16, 17, 33, 64}) {
                 Tensor x = Tensor.allocate(arena, DType.F32, rows, deep);
                 for (int i = 0; i < rows * deep; i++) {
                     x.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());

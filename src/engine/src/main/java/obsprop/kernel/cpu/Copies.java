@@ -1,5 +1,8 @@
 package obsprop.kernel.cpu;
 
+import static obsprop.kernel.cpu.Lanes.F;
+import static obsprop.kernel.cpu.Lanes.ORDER;
+
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import obsprop.kernel.Write;
@@ -7,7 +10,10 @@ import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
-/** Operations that move or add whole rows. Row r of a tensor counts all leading axes together, row-major. */
+/**
+ * Operations that move or add whole rows. Row r of a tensor counts all leading axes together, row-major. Loops here call the Vector API itself:
+ * of one start in five C2 had left {@link Lanes#load} in a row's sum boxed, for ever.
+ */
 final class Copies {
     /**
      * Elements of a gather that is done one by one, in a microsecond: at a program's start vectors take a hundredth of a
@@ -93,10 +99,11 @@ final class Copies {
     }
 
     static void zeroRow(MemorySegment segment, long at, int n) {
-        FloatVector zero = FloatVector.zero(Lanes.F);
+        segment = Lanes.plain(segment);
+        FloatVector zero = FloatVector.zero(F);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
-            Lanes.store(zero, segment, at + 4L * i);
+            zero.intoMemorySegment(segment, at + 4L * i, ORDER);
         }
         for (int i = whole; i < n; i++) {
             Lanes.set(segment, at + 4L * i, 0);
@@ -105,9 +112,11 @@ final class Copies {
 
     /** {@code y = x} for n floats, so few that a call to copy memory would cost more. */
     static void copyRow(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
-            Lanes.store(Lanes.load(x, xAt + 4L * i), y, yAt + 4L * i);
+            FloatVector.fromMemorySegment(F, x, xAt + 4L * i, ORDER).intoMemorySegment(y, yAt + 4L * i, ORDER);
         }
         for (int i = whole; i < n; i++) {
             Lanes.set(y, yAt + 4L * i, Lanes.get(x, xAt + 4L * i));
@@ -116,11 +125,14 @@ final class Copies {
 
     /** {@code y += alpha * x} for n floats. */
     static void addRow(float alpha, MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
-        FloatVector factor = FloatVector.broadcast(Lanes.F, alpha);
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        FloatVector factor = FloatVector.broadcast(F, alpha);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
             long at = 4L * i;
-            Lanes.store(Lanes.load(x, xAt + at).fma(factor, Lanes.load(y, yAt + at)), y, yAt + at);
+            FloatVector before = FloatVector.fromMemorySegment(F, y, yAt + at, ORDER);
+            FloatVector.fromMemorySegment(F, x, xAt + at, ORDER).fma(factor, before).intoMemorySegment(y, yAt + at, ORDER);
         }
         for (int i = whole; i < n; i++) {
             long at = 4L * i;
@@ -130,10 +142,12 @@ final class Copies {
 
     /** {@code y = alpha * x} for n floats. */
     static void scaleRow(float alpha, MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
-        FloatVector factor = FloatVector.broadcast(Lanes.F, alpha);
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        FloatVector factor = FloatVector.broadcast(F, alpha);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
-            Lanes.store(Lanes.load(x, xAt + 4L * i).mul(factor), y, yAt + 4L * i);
+            FloatVector.fromMemorySegment(F, x, xAt + 4L * i, ORDER).mul(factor).intoMemorySegment(y, yAt + 4L * i, ORDER);
         }
         for (int i = whole; i < n; i++) {
             Lanes.set(y, yAt + 4L * i, alpha * Lanes.get(x, xAt + 4L * i));
@@ -142,9 +156,12 @@ final class Copies {
 
     /** {@code y *= x} for n floats. */
     static void multiplyRow(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
         int whole = Lanes.whole(n);
         for (int i = 0; i < whole; i += Lanes.N) {
-            Lanes.store(Lanes.load(x, xAt + 4L * i).mul(Lanes.load(y, yAt + 4L * i)), y, yAt + 4L * i);
+            FloatVector before = FloatVector.fromMemorySegment(F, y, yAt + 4L * i, ORDER);
+            FloatVector.fromMemorySegment(F, x, xAt + 4L * i, ORDER).mul(before).intoMemorySegment(y, yAt + 4L * i, ORDER);
         }
         for (int i = whole; i < n; i++) {
             Lanes.set(y, yAt + 4L * i, Lanes.get(x, xAt + 4L * i) * Lanes.get(y, yAt + 4L * i));

@@ -26,7 +26,7 @@ final class Gemm {
     /** Up to this many tokens there are not enough for vectors of tokens. */
     private static final int FEW = 6;
     /** The same where W is BF16, which vectors along its rows widen as they go. */
-    private static final int FEW_BF16 = 8;
+    private static final int FEW_BF16 = 10;
     /** Up to this many, updates beat packing W, which costs as much for one token as for many; with 16 registers always. */
     private static final int SOME = Tiles.WIDE ? 128 : Integer.MAX_VALUE;
     /** Rows of c in a chunk at most, where columns of b are packed: enough to pay for it. */

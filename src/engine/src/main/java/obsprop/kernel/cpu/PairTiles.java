@@ -10,7 +10,7 @@ import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.LongVector;
-import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -24,14 +24,10 @@ import jdk.incubator.vector.VectorSpecies;
  * repeat the last one.
  */
 final class PairTiles {
-    /** Shifts divide by {@link #ROWS}: of a counter C2 does not see that it is not negative. */
-    private static final int ROW_BITS = 3;
     /** Rows of a tile, as many as there are registers for their addresses. */
-    static final int ROWS = 1 << ROW_BITS;
+    static final int ROWS = 8;
     /** Of k in a tile at most. */
     static final int DEPTH = 1024;
-    /** Bytes from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
-    static final long ROW = 4L * (DEPTH + 16);
     /** Tokens of a tile. */
     static final int TOKENS = Lanes.N;
     /** Floats that a tile is written to: twice as many as its sums. */
@@ -39,8 +35,15 @@ final class PairTiles {
 
     static final VectorSpecies<Long> L = VectorSpecies.of(long.class, F.vectorShape());
     static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED;
 
     private PairTiles() {}
+
+    /** Apart, so that programs without BF16 have no vectors of ints: the Vector API's own code is compiled for as few types as it has met. */
+    private static final class Ints {
+        /** By what a lane's BF16 of two in an int is shifted. */
+        static final IntVector SHIFTS = IntVector.zero(I).blend(16, VectorMask.fromLong(I, 0x5555L));
+    }
 
     /** {@code tile[ROWS, TOKENS] = P[ROWS, 2 pairs] Q}, sums over even and odd k apart. */
     static void multiply(
@@ -120,18 +123,23 @@ final class PairTiles {
     }
 
     /**
-     * The same with rows of P that were widened to scratch, {@link #ROW} bytes apart. On the way as much of as many rows of BF16, from
-     * {@code next} on, is widened likewise from {@code wideAt} on: so memory is waited for while there is something to compute.
-     *
-     * @param pairs half a multiple of a vector
+     * The same for rows of BF16, where they lie: two weights are an int, of which even lanes take the lower by a shift, and odd lanes the
+     * upper. That costs two more operations for two multiply-adds: nothing on Zen 5, whose ports for multiply-adds they need not.
      */
-    static void multiplyAhead(
-            MemorySegment p, long pAt, MemorySegment q, long qAt, int pairs, MemorySegment tile,
-            MemorySegment next, long nextAt, long nextRow, long wideAt) {
-        next = Lanes.plain(next);
+    static void multiplyBf16(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int pairs, MemorySegment tile) {
         p = Lanes.plain(p);
         q = Lanes.plain(q);
         tile = Lanes.plain(tile);
+        IntVector counts = Ints.SHIFTS;
+        long p0 = pAt;
+        long p1 = pAt + Math.min(1, rows - 1) * pRow;
+        long p2 = pAt + Math.min(2, rows - 1) * pRow;
+        long p3 = pAt + Math.min(3, rows - 1) * pRow;
+        long p4 = pAt + Math.min(4, rows - 1) * pRow;
+        long p5 = pAt + Math.min(5, rows - 1) * pRow;
+        long p6 = pAt + Math.min(6, rows - 1) * pRow;
+        long p7 = pAt + Math.min(7, rows - 1) * pRow;
         FloatVector a00 = FloatVector.zero(F);
         FloatVector a01 = a00;
         FloatVector a10 = a00;
@@ -149,37 +157,31 @@ final class PairTiles {
         FloatVector a70 = a00;
         FloatVector a71 = a00;
         for (int i = 0; i < pairs; i++) {
-            // All rows in turn: several streams come faster from memory than one after the other.
-            int row = i & ROWS - 1;
-            int vector = i >> ROW_BITS;
-            ShortVector h = ShortVector.fromMemorySegment(Convert.H, next, nextAt + row * nextRow + (long) BYTES / 2 * vector, ORDER);
-            IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0);
-            bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoMemorySegment(p, wideAt + ROW * row + (long) BYTES * vector, ORDER);
             long at = qAt + 2L * BYTES * i;
             FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
             FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
-            FloatVector w = LongVector.broadcast(L, p.get(LONG, pAt + 8L * i)).reinterpretAsFloats();
+            FloatVector w = IntVector.broadcast(I, p.get(INT, p0 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
             a00 = w.fma(q0, a00);
             a01 = w.fma(q1, a01);
-            w = LongVector.broadcast(L, p.get(LONG, pAt + ROW + 8L * i)).reinterpretAsFloats();
+            w = IntVector.broadcast(I, p.get(INT, p1 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
             a10 = w.fma(q0, a10);
             a11 = w.fma(q1, a11);
-            w = LongVector.broadcast(L, p.get(LONG, pAt + 2 * ROW + 8L * i)).reinterpretAsFloats();
+            w = IntVector.broadcast(I, p.get(INT, p2 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
             a20 = w.fma(q0, a20);
             a21 = w.fma(q1, a21);
-            w = LongVector.broadcast(L, p.get(LONG, pAt + 3 * ROW + 8L * i)).reinterpretAsFloats();
+            w = IntVector.broadcast(I, p.get(INT, p3 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
             a30 = w.fma(q0, a30);
             a31 = w.fma(q1, a31);
-            w = LongVector.broadcast(L, p.get(LONG, pAt + 4 * ROW + 8L * i)).reinterpretAsFloats();
+            w = IntVector.broadcast(I, p.get(INT, p4 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
             a40 = w.fma(q0, a40);
             a41 = w.fma(q1, a41);
-            w = LongVector.broadcast(L, p.get(LONG, pAt + 5 * ROW + 8L * i)).reinterpretAsFloats();
+            w = IntVector.broadcast(I, p.get(INT, p5 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
             a50 = w.fma(q0, a50);
             a51 = w.fma(q1, a51);
-            w = LongVector.broadcast(L, p.get(LONG, pAt + 6 * ROW + 8L * i)).reinterpretAsFloats();
+            w = IntVector.broadcast(I, p.get(INT, p6 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
             a60 = w.fma(q0, a60);
             a61 = w.fma(q1, a61);
-            w = LongVector.broadcast(L, p.get(LONG, pAt + 7 * ROW + 8L * i)).reinterpretAsFloats();
+            w = IntVector.broadcast(I, p.get(INT, p7 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
             a70 = w.fma(q0, a70);
             a71 = w.fma(q1, a71);
         }

@@ -1,6 +1,5 @@
 package obsprop.kernel.cpu;
 
-import static obsprop.kernel.cpu.Convert.I;
 import static obsprop.kernel.cpu.Lanes.BYTES;
 import static obsprop.kernel.cpu.Lanes.F;
 import static obsprop.kernel.cpu.Lanes.ORDER;
@@ -9,9 +8,7 @@ import static obsprop.kernel.cpu.PairTiles.LONG;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.LongVector;
-import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
@@ -27,13 +24,13 @@ final class PairUpdateTiles {
      * seven are faster: eight sums in a row wait too long for each other.
      */
     static final int ROWS = Tiles.WIDE ? 7 : 4;
-    private static final int COPIED_ROW_BITS = 3;
-    /** Rows that {@link #updateAhead} widens: one more than it takes, since masks and shifts count rows. */
-    static final int COPIED_ROWS = 1 << COPIED_ROW_BITS;
-    /** Columns of widened rows at most. */
+    /** Columns of copied rows at most. */
     static final int COLUMNS = 2048;
     /** Bytes from row to row of them: not a power of two, or all would fall into the same sets of the cache. */
     static final long ROW = 4L * (COLUMNS + Lanes.N);
+
+    /** Of two BF16 in each int of a long, the upper ones. */
+    private static final long HIGH = 0xFFFF0000FFFF0000L;
 
     private PairUpdateTiles() {}
 
@@ -110,18 +107,25 @@ final class PairUpdateTiles {
     }
 
     /**
-     * The same for rows that were widened to scratch, {@link #ROW} bytes apart. On the way as much of {@link #COPIED_ROWS} rows of BF16,
-     * from {@code next} on, is widened likewise from {@code wideAt} on: so memory is waited for while there is something to compute.
+     * The same for rows of BF16, where they lie: four weights are a long, of which one vector takes the lower half of each int by a shift, the
+     * other the upper. So sums have of every four columns the first and the third in two vectors, the second and the fourth in the next two
+     * ({@link Pairs#regroup}).
      *
-     * @param pairs half a multiple of a vector
+     * @param fours columns, by four
+     * @param sums [fours][4 vectors]
      */
-    static void updateAhead(
-            MemorySegment w, long wAt, MemorySegment d, long dAt, int pairs, MemorySegment sums, long at,
-            MemorySegment next, long nextAt, long nextRow, long wideAt) {
+    static void updateBf16(
+            MemorySegment w, long wAt, long wRow, MemorySegment d, long dAt, int fours, MemorySegment sums, long at) {
         w = Lanes.plain(w);
         d = Lanes.plain(d);
         sums = Lanes.plain(sums);
-        next = Lanes.plain(next);
+        long w0 = wAt;
+        long w1 = wAt + wRow;
+        long w2 = wAt + 2 * wRow;
+        long w3 = wAt + 3 * wRow;
+        long w4 = wAt + 4 * wRow;
+        long w5 = wAt + 5 * wRow;
+        long w6 = wAt + 6 * wRow;
         FloatVector d00 = FloatVector.fromMemorySegment(F, d, dAt, ORDER);
         FloatVector d01 = FloatVector.fromMemorySegment(F, d, dAt + BYTES, ORDER);
         FloatVector d10 = FloatVector.fromMemorySegment(F, d, dAt + 2 * BYTES, ORDER);
@@ -136,39 +140,65 @@ final class PairUpdateTiles {
         FloatVector d51 = FloatVector.fromMemorySegment(F, d, dAt + 11 * BYTES, ORDER);
         FloatVector d60 = FloatVector.fromMemorySegment(F, d, dAt + 12 * BYTES, ORDER);
         FloatVector d61 = FloatVector.fromMemorySegment(F, d, dAt + 13 * BYTES, ORDER);
-        for (int i = 0; i < pairs; i++) {
-            // All rows in turn: several streams come faster from memory than one after the other.
-            int row = i & COPIED_ROWS - 1;
-            int vector = i >> COPIED_ROW_BITS;
-            ShortVector h = ShortVector.fromMemorySegment(Convert.H, next, nextAt + row * nextRow + BYTES / 2L * vector, ORDER);
-            IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0);
-            bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoMemorySegment(w, wideAt + ROW * row + (long) BYTES * vector, ORDER);
-            long to = at + 2L * BYTES * i;
+        for (int i = 0; i < fours; i++) {
+            long to = at + 4L * BYTES * i;
             FloatVector s0 = FloatVector.fromMemorySegment(F, sums, to, ORDER);
             FloatVector s1 = FloatVector.fromMemorySegment(F, sums, to + BYTES, ORDER);
-            FloatVector v = LongVector.broadcast(L, w.get(LONG, wAt + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d00, s0);
-            s1 = v.fma(d01, s1);
-            v = LongVector.broadcast(L, w.get(LONG, wAt + ROW + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d10, s0);
-            s1 = v.fma(d11, s1);
-            v = LongVector.broadcast(L, w.get(LONG, wAt + 2 * ROW + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d20, s0);
-            s1 = v.fma(d21, s1);
-            v = LongVector.broadcast(L, w.get(LONG, wAt + 3 * ROW + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d30, s0);
-            s1 = v.fma(d31, s1);
-            v = LongVector.broadcast(L, w.get(LONG, wAt + 4 * ROW + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d40, s0);
-            s1 = v.fma(d41, s1);
-            v = LongVector.broadcast(L, w.get(LONG, wAt + 5 * ROW + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d50, s0);
-            s1 = v.fma(d51, s1);
-            v = LongVector.broadcast(L, w.get(LONG, wAt + 6 * ROW + 8L * i)).reinterpretAsFloats();
-            s0 = v.fma(d60, s0);
-            s1 = v.fma(d61, s1);
+            FloatVector s2 = FloatVector.fromMemorySegment(F, sums, to + 2 * BYTES, ORDER);
+            FloatVector s3 = FloatVector.fromMemorySegment(F, sums, to + 3 * BYTES, ORDER);
+            LongVector v = LongVector.broadcast(L, w.get(LONG, w0 + 8L * i));
+            FloatVector low = v.lanewise(VectorOperators.LSHL, 16).and(HIGH).reinterpretAsFloats();
+            FloatVector high = v.and(HIGH).reinterpretAsFloats();
+            s0 = low.fma(d00, s0);
+            s1 = low.fma(d01, s1);
+            s2 = high.fma(d00, s2);
+            s3 = high.fma(d01, s3);
+            v = LongVector.broadcast(L, w.get(LONG, w1 + 8L * i));
+            low = v.lanewise(VectorOperators.LSHL, 16).and(HIGH).reinterpretAsFloats();
+            high = v.and(HIGH).reinterpretAsFloats();
+            s0 = low.fma(d10, s0);
+            s1 = low.fma(d11, s1);
+            s2 = high.fma(d10, s2);
+            s3 = high.fma(d11, s3);
+            v = LongVector.broadcast(L, w.get(LONG, w2 + 8L * i));
+            low = v.lanewise(VectorOperators.LSHL, 16).and(HIGH).reinterpretAsFloats();
+            high = v.and(HIGH).reinterpretAsFloats();
+            s0 = low.fma(d20, s0);
+            s1 = low.fma(d21, s1);
+            s2 = high.fma(d20, s2);
+            s3 = high.fma(d21, s3);
+            v = LongVector.broadcast(L, w.get(LONG, w3 + 8L * i));
+            low = v.lanewise(VectorOperators.LSHL, 16).and(HIGH).reinterpretAsFloats();
+            high = v.and(HIGH).reinterpretAsFloats();
+            s0 = low.fma(d30, s0);
+            s1 = low.fma(d31, s1);
+            s2 = high.fma(d30, s2);
+            s3 = high.fma(d31, s3);
+            v = LongVector.broadcast(L, w.get(LONG, w4 + 8L * i));
+            low = v.lanewise(VectorOperators.LSHL, 16).and(HIGH).reinterpretAsFloats();
+            high = v.and(HIGH).reinterpretAsFloats();
+            s0 = low.fma(d40, s0);
+            s1 = low.fma(d41, s1);
+            s2 = high.fma(d40, s2);
+            s3 = high.fma(d41, s3);
+            v = LongVector.broadcast(L, w.get(LONG, w5 + 8L * i));
+            low = v.lanewise(VectorOperators.LSHL, 16).and(HIGH).reinterpretAsFloats();
+            high = v.and(HIGH).reinterpretAsFloats();
+            s0 = low.fma(d50, s0);
+            s1 = low.fma(d51, s1);
+            s2 = high.fma(d50, s2);
+            s3 = high.fma(d51, s3);
+            v = LongVector.broadcast(L, w.get(LONG, w6 + 8L * i));
+            low = v.lanewise(VectorOperators.LSHL, 16).and(HIGH).reinterpretAsFloats();
+            high = v.and(HIGH).reinterpretAsFloats();
+            s0 = low.fma(d60, s0);
+            s1 = low.fma(d61, s1);
+            s2 = high.fma(d60, s2);
+            s3 = high.fma(d61, s3);
             s0.intoMemorySegment(sums, to, ORDER);
             s1.intoMemorySegment(sums, to + BYTES, ORDER);
+            s2.intoMemorySegment(sums, to + 2 * BYTES, ORDER);
+            s3.intoMemorySegment(sums, to + 3 * BYTES, ORDER);
         }
     }
 

@@ -7,7 +7,7 @@ import obsprop.tensor.DType;
 /**
  * {@code dX (+)= dY W} for some tokens: a few rows of W at a time meet all tokens of a panel, so that W is read once, in place and in the
  * order of memory ({@link PairUpdateTiles}). A chunk is a strip of columns; its sums stay in the cache, tokens side by side, and are turned
- * at the end. Other types than F32 are widened, an update's rows at a time; those of BF16, with 32 registers, while the update before works.
+ * at the end. Other types than F32 are widened, an update's rows at a time; BF16 for few panels, with 32 registers, in registers.
  *
  * <p>Sums run over k in order, in blocks of {@link Blocks#DEPTH}.
  */
@@ -27,9 +27,11 @@ final class PairUpdates {
     /** Rows whose coefficients are packed at a time: whole squares, and enough of each row of dY. */
     private static final int PACKED = 4 * BLOCK;
     /** Bytes of an update's rows in a copy. */
-    private static final long COPY = PairUpdateTiles.COPIED_ROWS * PairUpdateTiles.ROW;
-    /** Copies: those of a block and the next. */
-    private static final int COPIES = BLOCK / ROWS + 1;
+    private static final long COPY = ROWS * PairUpdateTiles.ROW;
+    /** Copies: those of a block. */
+    private static final int COPIES = BLOCK / ROWS;
+    /** Panels up to which, with 32 registers, rows of BF16 are widened in registers, once for each. */
+    private static final int IN_REGISTERS_PANELS = 2;
 
     private final Workers.Task task = this::chunk;
     private final Matrix dy;
@@ -101,15 +103,13 @@ final class PairUpdates {
     /** Adds rows {@code from <= row < to}, whose coefficients are the {@code packed}th and the following. */
     private void updateBlock(Scratch scratch, int from, int to, int packed, int col, int cols, MemorySegment sums, long at) {
         for (int row = from; row < to; row += ROWS) {
-            boolean widened = row > 0 && widensNext(row - ROWS, cols);
-            if (!widened && !inPlace(to - row, cols)) {
+            if (!inPlace(to - row, cols)) {
                 copy(scratch, row, Math.min(ROWS, to - row), col, cols);
             }
         }
         for (int panel = 0; panel < panels(); panel++) {
             for (int row = from; row < to; row += ROWS) {
-                boolean widens = panel == 0 && widensNext(row, cols);
-                update(scratch, coefficientsAt(panel, packed + row - from), row, to - row, col, cols, widens, sums, at + panel * sumsOfPanel(cols));
+                update(scratch, coefficientsAt(panel, packed + row - from), row, to - row, col, cols, sums, at + panel * sumsOfPanel(cols));
             }
         }
     }
@@ -140,29 +140,25 @@ final class PairUpdates {
         return 2 * VECTOR * ((long) panel * PACKED + row);
     }
 
-    /** Whether the first panel's update from a row on widens the next update's rows, of which it takes {@link PairUpdateTiles#COPIED_ROWS}. */
-    private boolean widensNext(int row, int cols) {
-        boolean there = row + ROWS + PairUpdateTiles.COPIED_ROWS <= k;
-        return Tiles.WIDE && w.type == DType.BF16 && there && cols % Lanes.N == 0;
+    /** Whether weights are BF16 and widened in registers, once for each panel. */
+    private boolean byFours() {
+        return Tiles.WIDE && w.type == DType.BF16 && panels() <= IN_REGISTERS_PANELS;
     }
 
     /** Whether an update of the next {@code rows} rows can read them where they lie. */
     private boolean inPlace(int rows, int cols) {
-        return w.type == DType.F32 && rows >= ROWS && cols % 2 == 0;
+        return rows >= ROWS && (byFours() ? cols % 4 == 0 : w.type == DType.F32 && cols % 2 == 0);
     }
 
-    private void update(
-            Scratch scratch, long d, int row, int rows, int col, int cols, boolean widens, MemorySegment sums, long at) {
-        MemorySegment coefficients = coefficients(scratch);
-        int pairs = Gemm.ceil(cols, 2);
-        if (widens) {
-            PairUpdateTiles.updateAhead(
-                    copies(scratch), copyAt(row), coefficients, d, pairs, sums, at,
-                    w.segment, w.bytes(row + ROWS, col), 2 * w.row, copyAt(row + ROWS));
-        } else if (inPlace(rows, cols)) {
-            PairUpdateTiles.update(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, pairs, sums, at);
+    private void update(Scratch scratch, long d, int row, int rows, int col, int cols, MemorySegment sums, long at) {
+        boolean inPlace = inPlace(rows, cols);
+        MemorySegment from = inPlace ? w.segment : copies(scratch);
+        long fromAt = inPlace ? w.bytes(row, col) : copyAt(row);
+        long fromRow = inPlace ? w.type.bytes() * w.row : PairUpdateTiles.ROW;
+        if (byFours()) {
+            PairUpdateTiles.updateBf16(from, fromAt, fromRow, coefficients(scratch), d, Gemm.ceil(cols, 4), sums, at);
         } else {
-            PairUpdateTiles.update(copies(scratch), copyAt(row), PairUpdateTiles.ROW, coefficients, d, pairs, sums, at);
+            PairUpdateTiles.update(from, fromAt, fromRow, coefficients(scratch), d, Gemm.ceil(cols, 2), sums, at);
         }
     }
 
@@ -174,13 +170,27 @@ final class PairUpdates {
         return row / ROWS % COPIES * COPY;
     }
 
-    /** Copies an update's rows. Zero beyond the last row of a block, and beside an odd column. */
+    /** Copies an update's rows, widened unless they go by fours. Zero beyond the last row of a block, and beside the last column. */
     private void copy(Scratch scratch, int row, int rows, int col, int cols) {
-        Convert.widenRows(w, row, rows, col, cols, copies(scratch), copyAt(row), PairUpdateTiles.ROW, ROWS, cols + cols % 2);
+        MemorySegment to = copies(scratch);
+        if (!byFours()) {
+            Convert.widenRows(w, row, rows, col, cols, to, copyAt(row), PairUpdateTiles.ROW, ROWS, cols + cols % 2);
+            return;
+        }
+        for (int r = 0; r < ROWS; r++) {
+            long at = copyAt(row) + r * PairUpdateTiles.ROW;
+            Copies.zeroRow(to, at, 2 * Gemm.ceil(cols, 4));
+            if (r < rows) {
+                MemorySegment.copy(w.segment, w.bytes(row + r, col), to, at, 2L * cols);
+            }
+        }
     }
 
     private void write(Scratch scratch, MemorySegment sums, long at, int panel, int col, int cols) {
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
+        if (byFours()) {
+            Pairs.regroup(sums, at + panel * sumsOfPanel(cols), Gemm.ceil(cols, 4));
+        }
         for (int half = 0; half < 2; half++) {
             int token = panel * TOKENS + half * TOKENS / 2;
             int tokens = Math.min(TOKENS / 2, m - token);

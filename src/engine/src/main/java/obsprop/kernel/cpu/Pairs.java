@@ -69,6 +69,21 @@ final class Pairs {
     }
 
     /**
+     * Of four columns each, {@code sums} have two vectors with pairs of the first and the third, then two with pairs of the second and the
+     * fourth; afterwards the pairs are of the first two and of the last two.
+     */
+    static void regroup(MemorySegment sums, long at, int fours) {
+        sums = Lanes.plain(sums);
+        for (int i = 0; i < 2 * fours; i++) {
+            long to = at + 4L * BYTES * (i >> 1) + BYTES * (i & 1);
+            FloatVector low = FloatVector.fromMemorySegment(F, sums, to, ORDER);
+            FloatVector high = FloatVector.fromMemorySegment(F, sums, to + 2L * BYTES, ORDER);
+            low.blend(high.rearrange(NEIGHBOUR), ODD).intoMemorySegment(sums, to, ORDER);
+            low.rearrange(NEIGHBOUR).blend(high, ODD).intoMemorySegment(sums, to + 2L * BYTES, ORDER);
+        }
+    }
+
+    /**
      * Adds sums over odd k to those over even k, as {@link PairTiles} part them: {@code to[i] (+)= } the {@link Lanes#N} sums in vectors
      * {@code 2 i} and {@code 2 i + 1} of a tile, for i below {@code vectors}.
      */

@@ -32,8 +32,8 @@ final class RowsTimesRows {
     private static final long IN_L3 = 1 << 21;
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = PAIRS ? 8 : 4;
-    /** Panels up to which, with 32 registers, rows of BF16 are widened while others are multiplied: few tokens wait longest for memory. */
-    private static final int AHEAD_PANELS = 4;
+    /** Panels up to which, with 32 registers, rows of BF16 are widened in registers, once for each. */
+    private static final int IN_REGISTERS_PANELS = 2;
     /** What k has to be a multiple of for whole vectors to be widened ahead, with 16 registers. */
     private static final int AHEAD = 8;
     /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
@@ -116,12 +116,7 @@ final class RowsTimesRows {
         if (k == 0) {
             Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * TOKENS);
         }
-        if (PAIRS && w.type == DType.BF16 && panels() <= AHEAD_PANELS && rows % ROWS == 0 && k % Lanes.N == 0) {
-            int most = Math.max(1, IN_L2 / (panels() * TOKENS * DEPTH)) * DEPTH;
-            for (int from = 0; from < k; from += most) {
-                pairsAhead(scratch, result, row, rows, from, Math.min(most, k - from));
-            }
-        } else if (!PAIRS && widensAhead(rows)) {
+        if (!PAIRS && widensAhead(rows)) {
             multiplyAhead(scratch, result, row, rows);
         } else {
             // Where all of X stays in L2, rows of W can be read from end to end.
@@ -146,39 +141,6 @@ final class RowsTimesRows {
     /** Where row r of W meets a panel in the chunk's part of Y^T, [panel][row][tokens]. */
     private long resultAt(int panel, int r) {
         return 4L * TOKENS * ((long) CHUNK_ROWS * panel + r);
-    }
-
-    /** {@code length} of k for {@code rows} rows of a chunk, by pairs: while the first panel meets some rows, the next are widened. */
-    private void pairsAhead(Scratch scratch, MemorySegment result, int row, int rows, int from, int length) {
-        // [twice][block of k][row]
-        long block = ROWS * PairTiles.ROW;
-        long buffer = block * Gemm.ceil(length, DEPTH);
-        MemorySegment wide = scratch.floats(Slot.WIDENED, buffer / 2);
-        MemorySegment tile = scratch.floats(Slot.TILE, PairTiles.SIZE);
-        for (int i = 0; i < ROWS; i++) {
-            for (int depth = 0; depth < length; depth += DEPTH) {
-                long to = block * (depth / DEPTH) + PairTiles.ROW * i;
-                Convert.widen(w.segment, w.bytes(from + depth, row + i), w.type, wide, to, Math.min(DEPTH, length - depth));
-            }
-        }
-        for (int r = 0; r < rows; r += ROWS) {
-            int next = row + Math.min(r + ROWS, rows - ROWS);
-            for (int depth = 0; depth < length; depth += DEPTH) {
-                int deep = Math.min(DEPTH, length - depth);
-                long p = r / ROWS % 2 * buffer + block * (depth / DEPTH);
-                long ahead = (r / ROWS + 1) % 2 * buffer + block * (depth / DEPTH);
-                long nextAt = w.bytes(from + depth, next);
-                for (int panel = 0; panel < panels(); panel++) {
-                    long q = packedAt(panel, from + depth, deep);
-                    if (panel == 0) {
-                        PairTiles.multiplyAhead(wide, p, packed, q, deep / 2, tile, w.segment, nextAt, 2 * w.col, ahead);
-                    } else {
-                        PairTiles.multiply(wide, p, PairTiles.ROW, ROWS, packed, q, deep / 2, tile);
-                    }
-                    Pairs.sum(tile, ROWS, result, resultAt(panel, r), from + depth > 0);
-                }
-            }
-        }
     }
 
     /** Few tokens wait for memory, and longest where rows of BF16 are widened in a loop of their own. */
@@ -232,7 +194,8 @@ final class RowsTimesRows {
         int deep = Math.min(DEPTH, k - depth);
         // An odd k has a last pair without a second weight: in a copy, that is zero.
         boolean readable = !PAIRS || k % 2 == 0;
-        boolean inPlace = readable && w.type == DType.F32;
+        boolean inRegisters = PAIRS && readable && w.type == DType.BF16 && panels() <= IN_REGISTERS_PANELS;
+        boolean inPlace = inRegisters || readable && w.type == DType.F32;
         MemorySegment tile = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
         for (int r = from; r < to; r += ROWS) {
@@ -244,12 +207,16 @@ final class RowsTimesRows {
                 }
             }
             long pAt = inPlace ? w.bytes(depth, row + r) : 0;
-            long pRow = inPlace ? 4 * w.col : 4L * WIDENED_ROW;
+            long pRow = inPlace ? w.type.bytes() * w.col : 4L * WIDENED_ROW;
             for (int panel = firstPanel; panel < lastPanel; panel++) {
                 long q = packedAt(panel, depth, deep);
                 long at = resultAt(panel - firstPanel, r);
                 if (PAIRS) {
-                    PairTiles.multiply(p, pAt, pRow, some, packed, q, (deep + 1) / 2, tile);
+                    if (inRegisters) {
+                        PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, deep / 2, tile);
+                    } else {
+                        PairTiles.multiply(p, pAt, pRow, some, packed, q, (deep + 1) / 2, tile);
+                    }
                     Pairs.sum(tile, ROWS, result, at, depth > 0);
                 } else if (depth == 0) {
                     Tiles.multiply(p, pAt, pRow, some, packed, q, deep, result, at);
