@@ -2,6 +2,8 @@ package obsprop.kernel.cpu;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
 import obsprop.kernel.Transpose;
 import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
@@ -9,7 +11,8 @@ import obsprop.tensor.Tensor;
 
 /**
  * See {@link obsprop.kernel.Kernels#headProducts}: rows of W are read once, each head's part of a row is summed by itself, at first in
- * lanes; as many rows as a vector has lanes are then turned, so that what is left is summed for all of them at once.
+ * lanes; as many rows as a vector has lanes are then turned, so that what is left is summed for all of them at once. BF16 is widened by
+ * pairs in registers.
  */
 final class HeadOutputs {
     /** Vectors that are summed lane by lane before they are stored: a head's width is a multiple of so many. */
@@ -20,12 +23,15 @@ final class HeadOutputs {
     private static final int ROWS = 64;
 
     private final Workers.Task task = this::chunk;
+    private final Scratch shared = new Scratch();
     private final Matrix x = new Matrix();
     private final Matrix w = new Matrix();
     private final Matrix y = new Matrix();
     private int heads;
     private int rows;
     private int columns;
+    /** For BF16 x with, of every two vectors, the even elements in the first. */
+    private MemorySegment parted = MemorySegment.NULL;
 
     static boolean serves(Tensor x, Tensor weight, Tensor y) {
         int heads = y.size(0);
@@ -40,7 +46,19 @@ final class HeadOutputs {
         heads = out.size(0);
         rows = weight.size(0);
         columns = weight.size(1);
+        if (w.type == DType.BF16) {
+            part();
+        }
         workers.run(task, Gemm.ceil(rows, ROWS));
+    }
+
+    private void part() {
+        parted = shared.floats(Slot.PACK, columns);
+        for (int i = 0; i < columns; i++) {
+            int lane = i / 2 % Lanes.N;
+            int vector = i / (2 * Lanes.N) * 2 + i % 2;
+            Lanes.set(parted, 4L * (vector * Lanes.N + lane), Lanes.get(x.segment, x.bytes(0, i)));
+        }
     }
 
     private void chunk(int chunk, Scratch scratch) {
@@ -56,6 +74,10 @@ final class HeadOutputs {
             int some = Math.min(Lanes.N, last - row);
             for (int i = 0; i < some; i++) {
                 long at = w.bytes(row + i, 0);
+                if (w.type == DType.BF16) {
+                    multiplyBf16(w.segment, at, parted, columns, sums, sumRow * i);
+                    continue;
+                }
                 if (!inPlace) {
                     Convert.widen(w.segment, at, w.type, p, 0, columns);
                 }
@@ -96,6 +118,27 @@ final class HeadOutputs {
                     .fma(FloatVector.fromMemorySegment(Lanes.F, q, qAt + 2 * Lanes.BYTES + at, Lanes.ORDER), s);
             s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + 3 * Lanes.BYTES + at, Lanes.ORDER)
                     .fma(FloatVector.fromMemorySegment(Lanes.F, q, qAt + 3 * Lanes.BYTES + at, Lanes.ORDER), s);
+            s.intoMemorySegment(sums, to + i, Lanes.ORDER); // 4 i / GROUP
+        }
+    }
+
+    /** The same for p in BF16 and a parted q. */
+    private static void multiplyBf16(MemorySegment p, long pAt, MemorySegment q, int n, MemorySegment sums, long to) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        sums = Lanes.plain(sums);
+        for (int i = 0; i < n; i += GROUP * Lanes.N) {
+            long at = 4L * i;
+            IntVector pairs = IntVector.fromMemorySegment(Convert.I, p, pAt + 2L * i, Lanes.ORDER);
+            FloatVector s = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats()
+                    .mul(FloatVector.fromMemorySegment(Lanes.F, q, at, Lanes.ORDER));
+            s = pairs.and(Convert.HIGH).reinterpretAsFloats()
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, Lanes.BYTES + at, Lanes.ORDER), s);
+            pairs = IntVector.fromMemorySegment(Convert.I, p, pAt + Lanes.BYTES + 2L * i, Lanes.ORDER);
+            s = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats()
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, 2 * Lanes.BYTES + at, Lanes.ORDER), s);
+            s = pairs.and(Convert.HIGH).reinterpretAsFloats()
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, 3 * Lanes.BYTES + at, Lanes.ORDER), s);
             s.intoMemorySegment(sums, to + i, Lanes.ORDER); // 4 i / GROUP
         }
     }
