@@ -30,7 +30,7 @@ final class HeadOutputs {
     private int heads;
     private int rows;
     private int columns;
-    /** For BF16 x with, of every two vectors, the even elements in the first. */
+    /** For BF16: x, with the even elements of every two vectors before the odd ones. */
     private MemorySegment parted = MemorySegment.NULL;
 
     static boolean serves(Tensor x, Tensor weight, Tensor y) {
@@ -76,12 +76,12 @@ final class HeadOutputs {
                 long at = w.bytes(row + i, 0);
                 if (w.type == DType.BF16) {
                     multiplyBf16(w.segment, at, parted, columns, sums, sumRow * i);
-                    continue;
+                } else {
+                    if (!inPlace) {
+                        Convert.widen(w.segment, at, w.type, p, 0, columns);
+                    }
+                    multiply(p, inPlace ? at : 0, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
                 }
-                if (!inPlace) {
-                    Convert.widen(w.segment, at, w.type, p, 0, columns);
-                }
-                multiply(p, inPlace ? at : 0, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
             }
             Transposer.run(sums, 0, sumRow, turned, 0, Lanes.BYTES, some, kept, false, square);
             for (int h = 0; h < heads; h++) {

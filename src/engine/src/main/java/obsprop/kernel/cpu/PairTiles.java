@@ -30,6 +30,8 @@ final class PairTiles {
     static final int DEPTH = 1024;
     /** Tokens of a tile. */
     static final int TOKENS = Lanes.N;
+    /** Panels of so many tokens up to which BF16 is widened in registers, once for each; for more, once in scratch. */
+    static final int BF16_PANELS = 2;
     /** Floats that a tile is written to: twice as many as its sums. */
     static final int SIZE = 2 * ROWS * TOKENS;
 
@@ -39,7 +41,7 @@ final class PairTiles {
 
     private PairTiles() {}
 
-    /** Apart, so that programs without BF16 have no vectors of ints: the Vector API's own code is compiled for as few types as it has met. */
+    /** Apart, so that only programs with BF16 load vectors of ints. */
     private static final class Ints {
         /** By what a lane's BF16 of two in an int is shifted. */
         static final IntVector SHIFTS = IntVector.zero(I).blend(16, VectorMask.fromLong(I, 0x5555L));
@@ -124,7 +126,7 @@ final class PairTiles {
 
     /**
      * The same for rows of BF16, where they lie: two weights are an int, of which even lanes take the lower by a shift, and odd lanes the
-     * upper. That costs two more operations for two multiply-adds: nothing on Zen 5, whose ports for multiply-adds they need not.
+     * upper. That is two more operations for two multiply-adds, which on Zen 5 take no time, as they have other ports.
      */
     static void multiplyBf16(
             MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int pairs, MemorySegment tile) {

@@ -7,7 +7,7 @@ import obsprop.tensor.DType;
 /**
  * {@code dX (+)= dY W} for some tokens: a few rows of W at a time meet all tokens of a panel, so that W is read once, in place and in the
  * order of memory ({@link PairUpdateTiles}). A chunk is a strip of columns; its sums stay in the cache, tokens side by side, and are turned
- * at the end. Other types than F32 are widened, an update's rows at a time; BF16 for few panels, with 32 registers, in registers.
+ * at the end. Other types than F32 are widened, an update's rows at a time; BF16 for few panels, where there are 32 registers, in these.
  *
  * <p>Sums run over k in order, in blocks of {@link Blocks#DEPTH}.
  */
@@ -30,8 +30,6 @@ final class PairUpdates {
     private static final long COPY = ROWS * PairUpdateTiles.ROW;
     /** Copies: those of a block. */
     private static final int COPIES = BLOCK / ROWS;
-    /** Panels up to which, with 32 registers, rows of BF16 are widened in registers, once for each. */
-    private static final int IN_REGISTERS_PANELS = 2;
 
     private final Workers.Task task = this::chunk;
     private final Matrix dy;
@@ -142,7 +140,7 @@ final class PairUpdates {
 
     /** Whether weights are BF16 and widened in registers, once for each panel. */
     private boolean byFours() {
-        return Tiles.WIDE && w.type == DType.BF16 && panels() <= IN_REGISTERS_PANELS;
+        return Tiles.WIDE && w.type == DType.BF16 && panels() <= PairTiles.BF16_PANELS;
     }
 
     /** Whether an update of the next {@code rows} rows can read them where they lie. */

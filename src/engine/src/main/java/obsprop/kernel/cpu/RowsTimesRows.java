@@ -32,8 +32,6 @@ final class RowsTimesRows {
     private static final long IN_L3 = 1 << 21;
     /** Panels in a chunk. */
     private static final int CHUNK_PANELS = PAIRS ? 8 : 4;
-    /** Panels up to which, with 32 registers, rows of BF16 are widened in registers, once for each. */
-    private static final int IN_REGISTERS_PANELS = 2;
     /** What k has to be a multiple of for whole vectors to be widened ahead, with 16 registers. */
     private static final int AHEAD = 8;
     /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
@@ -194,7 +192,7 @@ final class RowsTimesRows {
         int deep = Math.min(DEPTH, k - depth);
         // An odd k has a last pair without a second weight: in a copy, that is zero.
         boolean readable = !PAIRS || k % 2 == 0;
-        boolean inRegisters = PAIRS && readable && w.type == DType.BF16 && panels() <= IN_REGISTERS_PANELS;
+        boolean inRegisters = PAIRS && readable && w.type == DType.BF16 && panels() <= PairTiles.BF16_PANELS;
         boolean inPlace = inRegisters || readable && w.type == DType.F32;
         MemorySegment tile = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
