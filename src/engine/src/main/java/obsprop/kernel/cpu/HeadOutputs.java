@@ -65,31 +65,28 @@ final class HeadOutputs {
         int kept = columns / GROUP;
         MemorySegment sums = scratch.floats(Slot.RESULT, (long) Lanes.N * (kept + Lanes.N));
         MemorySegment turned = scratch.floats(Slot.TILE, (long) Lanes.N * kept);
+        boolean inPlace = w.type == DType.F32;
+        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, columns);
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         long sumRow = 4L * (kept + Lanes.N); // not a power of two
         int last = Math.min(rows, (chunk + 1) * ROWS);
         for (int row = chunk * ROWS; row < last; row += Lanes.N) {
             int some = Math.min(Lanes.N, last - row);
             for (int i = 0; i < some; i++) {
-                multiply(scratch, row + i, sums, sumRow * i);
+                long at = w.bytes(row + i, 0);
+                if (w.type == DType.BF16) {
+                    multiplyBf16(w.segment, at, parted, columns, sums, sumRow * i);
+                } else {
+                    if (!inPlace) {
+                        Convert.widen(w.segment, at, w.type, p, 0, columns);
+                    }
+                    multiply(p, inPlace ? at : 0, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
+                }
             }
             Transposer.run(sums, 0, sumRow, turned, 0, Lanes.BYTES, some, kept, false, square);
             for (int h = 0; h < heads; h++) {
                 sum(turned, (long) Lanes.BYTES * h * (kept / heads), kept / heads, square);
                 Copies.copyRow(square, 0, y.segment, y.bytes(h, row), some);
-            }
-        }
-    }
-
-    private void multiply(Scratch scratch, int row, MemorySegment sums, long to) {
-        long at = w.bytes(row, 0);
-        switch (w.type) {
-            case F32 -> multiply(w.segment, at, x.segment, x.bytes(0, 0), columns, sums, to);
-            case BF16 -> multiplyBf16(w.segment, at, parted, columns, sums, to);
-            default -> {
-                MemorySegment wide = scratch.floats(Slot.WIDENED, columns);
-                Convert.widen(w.segment, at, w.type, wide, 0, columns);
-                multiply(wide, 0, x.segment, x.bytes(0, 0), columns, sums, to);
             }
         }
     }
