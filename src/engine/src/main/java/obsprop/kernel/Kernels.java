@@ -111,6 +111,21 @@ public interface Kernels {
     /** Sets every element to zero. */
     void zero(Tensor x);
 
+    /**
+     * Runs independent operations, number 0 to {@code count - 1}. A backend may run them at the same time, each by kernels of its own: where
+     * single ones are too small to be shared out.
+     */
+    default void each(int count, Numbered operation) {
+        for (int i = 0; i < count; i++) {
+            operation.run(i, this);
+        }
+    }
+
+    /** One of some operations, to be run by the kernels that it is given. */
+    interface Numbered {
+        void run(int number, Kernels kernels);
+    }
+
     // ---- dense algebra
 
     /**

@@ -37,10 +37,10 @@ public final class HeadFeatures implements AutoCloseable {
         int width = attention.dHead();
         Tensor dMixed = mixed.slice(0, 0, y.size(0));
         attention.output().vjp(kernels, y, dMixed, Write.OVERWRITE);
-        for (int h = 0; h < attention.nHeads(); h++) {
+        kernels.each(attention.nHeads(), (h, its) -> {
             Tensor dValue = dMixed.slice(1, h * width, (h + 1) * width);
-            attention.value(h).vjp(kernels, dValue, features.select(1, h), Write.OVERWRITE);
-        }
+            attention.value(h).vjp(its, dValue, features.select(1, h), Write.OVERWRITE);
+        });
     }
 
     @Override

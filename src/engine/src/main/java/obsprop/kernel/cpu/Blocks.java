@@ -9,15 +9,14 @@ import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
 /**
- * Matrix products on one thread, blocked for the caches: k in blocks of {@link #DEPTH}, columns in groups of panels that
+ * Matrix products on one thread, blocked for the caches: k in blocks of {@link #depth}, columns in groups of panels that
  * are packed as the tiles want them, rows in sixes read in place.
  */
 final class Blocks {
-    /**
-     * k block: a group of panels of it (280 KiB at 512 bit) stays in L2 beside the rows that stream past. Whole updates of
-     * {@link PairUpdates}, whole squares of {@link Transposer}.
-     */
+    /** k block at most: a group of panels of it (280 KiB at 512 bit) stays in L2 beside the rows that stream past. */
     static final int DEPTH = 560;
+    /** What blocks are multiples of: whole updates, of rank 4 and of rank 7. */
+    private static final int UPDATES = 28;
     /** Columns packed at once: enough of each row that memory is read in runs, few enough for L2. */
     static final int GROUP = 128;
     /** Panels packed at once. */
@@ -27,6 +26,11 @@ final class Blocks {
 
     private Blocks() {}
 
+    /** Rows of a block of k: of several, an even number of about the same size, so that two threads can share them ({@link Split}). */
+    static int depth(int k) {
+        return k <= DEPTH ? DEPTH : Gemm.evenPiece(k, 2 * Gemm.ceil(k, 2 * DEPTH), UPDATES);
+    }
+
     /** {@code c (+)= a b} for a [m,k], b [k,n] of any strides (one of b's being 1), c F32 [m,n] with unit column stride. */
     static void multiply(Scratch scratch, Matrix a, Matrix b, Matrix c, int m, int n, int k, boolean add) {
         if (k == 0 && !add) {
@@ -35,8 +39,9 @@ final class Blocks {
             }
         }
         // Columns inside: the hardware has then fetched the next group of the same rows of b.
-        for (int depth = 0; depth < k; depth += DEPTH) {
-            int deep = Math.min(DEPTH, k - depth);
+        int block = depth(k);
+        for (int depth = 0; depth < k; depth += block) {
+            int deep = Math.min(block, k - depth);
             for (int j = 0; j < n; j += GROUP) {
                 int width = Math.min(GROUP, n - j);
                 packGroup(scratch, b, depth, deep, j, width);

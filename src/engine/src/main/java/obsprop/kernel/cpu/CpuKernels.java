@@ -28,6 +28,8 @@ public final class CpuKernels implements Kernels, AutoCloseable {
 
     private final Workers workers;
     private final Pool<Gemm> gemms;
+    /** These on the calling thread. */
+    private final CpuKernels alone;
     private final Pool<Attention> attentions = new Pool<>(() -> new Attention(NOTHING));
     private final Pool<HeadOutputs> headOutputs = new Pool<>(HeadOutputs::new);
     private final Pool<Norms> norms = new Pool<>(() -> new Norms(NOTHING));
@@ -37,6 +39,13 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     private CpuKernels(Workers workers, boolean warm) {
         this.workers = workers;
         gemms = new Pool<>(() -> new Gemm(warm));
+        alone = workers.threads() == 1 ? this : new CpuKernels(new Workers(1), gemms);
+    }
+
+    private CpuKernels(Workers workers, Pool<Gemm> gemms) {
+        this.workers = workers;
+        this.gemms = gemms;
+        alone = this;
     }
 
     /**
@@ -115,6 +124,15 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     @Override
     public void zero(Tensor x) {
         Copies.zero(x);
+    }
+
+    @Override
+    public void each(int count, Numbered operation) {
+        if (count < workers.threads()) {
+            Kernels.super.each(count, operation);
+        } else {
+            workers.run((number, scratch) -> operation.run(number, alone), count);
+        }
     }
 
     @Override

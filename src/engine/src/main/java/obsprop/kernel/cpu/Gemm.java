@@ -18,7 +18,7 @@ import obsprop.tensor.Tensor;
  * </ul>
  *
  * <p>The order of an element's sum depends on neither the number of rows of a nor the chunk or the thread: the rows of a never
- * influence each other. It runs over k in order, in blocks of {@link Blocks#DEPTH}, but in {@code X W^T}, which has its own.
+ * influence each other. It runs over k in order, in blocks of {@link Blocks#depth}, but in {@code X W^T}, which has its own.
  */
 final class Gemm {
     /** Multiply-adds below which a hand-off to other threads costs more than it saves. */
@@ -75,7 +75,7 @@ final class Gemm {
             stripProducts.run(workers, m, n, k, add);
         } else if (rowsInPlace && transB == Transpose.YES) {
             rowsTimesRows.run(workers, m, n, k, add);
-        } else if (rowsInPlace && m <= (b.type == DType.BF16 ? FEW_BF16 : FEW)) {
+        } else if (rowsInPlace && m <= (b.type == DType.BF16 ? FEW_BF16 : FEW) && k > 0) {
             rankUpdates.run(workers, m, n, k, add);
         } else if (rowsInPlace && m <= SOME && k > 0) {
             pairUpdates.run(workers, m, n, k, add);
@@ -115,18 +115,28 @@ final class Gemm {
      * count as dearer by {@code overhead} each.
      */
     static int evenShare(int size, int unit, int most, int overhead, Workers workers) {
+        return evenShare(size, 1, unit, most, overhead, workers);
+    }
+
+    /** The same for {@code times} times {@code size}, each in chunks by itself. */
+    static int evenShare(int size, int times, int unit, int most, int overhead, Workers workers) {
         int best = unit;
         double least = Double.POSITIVE_INFINITY;
         for (int chunk = most; chunk >= unit; chunk -= unit) {
-            int whole = size / chunk;
-            int last = whole % workers.threads() > 0 ? chunk : size % chunk;
-            double cost = (double) (whole / workers.threads() * chunk + last) * (chunk + overhead) / chunk;
+            double cost = cost(size, times, chunk, overhead, workers);
             if (cost < least) {
                 least = cost;
                 best = chunk;
             }
         }
         return best;
+    }
+
+    /** When the last thread ends, chunks being claimed one by one. */
+    static double cost(int size, int times, int chunk, int overhead, Workers workers) {
+        int whole = times * (size / chunk);
+        int last = whole % workers.threads() > 0 ? chunk : size % chunk;
+        return (double) (whole / workers.threads() * chunk + last) * (chunk + overhead) / chunk;
     }
 
     private void generalChunk(int chunk, Scratch scratch) {

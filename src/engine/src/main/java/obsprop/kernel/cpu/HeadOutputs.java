@@ -11,7 +11,7 @@ import obsprop.tensor.Tensor;
 
 /**
  * See {@link obsprop.kernel.Kernels#headProducts}: rows of W are read once, each head's part of a row is summed by itself, at first in
- * lanes; as many rows as a vector has lanes are then turned, so that what is left is summed for all of them at once. BF16 is widened by
+ * lanes; the lanes are then summed for as many rows at once as a vector has of them. BF16 is widened by
  * pairs in registers.
  */
 final class HeadOutputs {
@@ -62,45 +62,48 @@ final class HeadOutputs {
     }
 
     private void chunk(int chunk, Scratch scratch) {
-        int kept = columns / GROUP;
-        MemorySegment sums = scratch.floats(Slot.RESULT, (long) Lanes.N * (kept + Lanes.N));
-        MemorySegment turned = scratch.floats(Slot.TILE, (long) Lanes.N * kept);
+        int groups = columns / (GROUP * Lanes.N);
+        MemorySegment sums = scratch.floats(Slot.RESULT, (long) Lanes.N * groups * Lanes.N);
         boolean inPlace = w.type == DType.F32;
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, columns);
-        MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
-        long sumRow = 4L * (kept + Lanes.N); // not a power of two
         int last = Math.min(rows, (chunk + 1) * ROWS);
         for (int row = chunk * ROWS; row < last; row += Lanes.N) {
             int some = Math.min(Lanes.N, last - row);
             for (int i = 0; i < some; i++) {
                 long at = w.bytes(row + i, 0);
+                long to = (long) Lanes.BYTES * groups * i;
                 if (w.type == DType.BF16) {
-                    multiplyBf16(w.segment, at, parted, columns, sums, sumRow * i);
+                    multiplyBf16(w.segment, at, parted, columns, sums, to);
                 } else {
                     if (!inPlace) {
                         Convert.widen(w.segment, at, w.type, p, 0, columns);
                     }
-                    multiply(p, inPlace ? at : 0, x.segment, x.bytes(0, 0), columns, sums, sumRow * i);
+                    multiply(p, inPlace ? at : 0, x.segment, x.bytes(0, 0), columns, sums, to);
                 }
             }
-            Transposer.run(sums, 0, sumRow, turned, 0, Lanes.BYTES, some, kept, false, square);
+            sum(sums, Lanes.N * heads, groups / heads);
+            Transposer.sumLanes(sums, heads);
             for (int h = 0; h < heads; h++) {
-                sum(turned, (long) Lanes.BYTES * h * (kept / heads), kept / heads, square);
-                Copies.copyRow(square, 0, y.segment, y.bytes(h, row), some);
+                Copies.copyRow(sums, (long) Lanes.BYTES * h, y.segment, y.bytes(h, row), some);
             }
         }
     }
 
-    /** {@code to = } the sum of n vectors. */
-    private static void sum(MemorySegment from, long at, int n, MemorySegment to) {
-        from = Lanes.plain(from);
-        FloatVector even = FloatVector.zero(Lanes.F);
-        FloatVector odd = even;
-        for (int i = 0; i < n; i += 2) {
-            even = even.add(FloatVector.fromMemorySegment(Lanes.F, from, at + (long) Lanes.BYTES * i, Lanes.ORDER));
-            odd = odd.add(FloatVector.fromMemorySegment(Lanes.F, from, at + Lanes.BYTES + (long) Lanes.BYTES * i, Lanes.ORDER));
+    /** Each of the first {@code count} vectors becomes the sum of {@code of} neighbours, in place. */
+    private static void sum(MemorySegment vectors, int count, int of) {
+        vectors = Lanes.plain(vectors);
+        for (int j = 1; j < of; j++) {
+            for (int i = 0; i < count; i++) {
+                long first = (long) Lanes.BYTES * i * of;
+                FloatVector.fromMemorySegment(Lanes.F, vectors, first, Lanes.ORDER)
+                        .add(FloatVector.fromMemorySegment(Lanes.F, vectors, first + (long) Lanes.BYTES * j, Lanes.ORDER))
+                        .intoMemorySegment(vectors, first, Lanes.ORDER);
+            }
         }
-        Lanes.store(even.add(odd), to, 0);
+        for (int i = 1; i < count && of > 1; i++) {
+            FloatVector.fromMemorySegment(Lanes.F, vectors, (long) Lanes.BYTES * i * of, Lanes.ORDER)
+                    .intoMemorySegment(vectors, (long) Lanes.BYTES * i, Lanes.ORDER);
+        }
     }
 
     /** {@code sums[g] = sum over the vectors of group g of p q}, lane by lane, from byte {@code to} on. */

@@ -6,10 +6,11 @@ import obsprop.tensor.DType;
 
 /**
  * {@code dX (+)= dY W} for some tokens: a few rows of W at a time meet all tokens of a panel, so that W is read once, in place and in the
- * order of memory ({@link PairUpdateTiles}). A chunk is a strip of columns; its sums stay in the cache, tokens side by side, and are turned
- * at the end. Other types than F32 are widened, an update's rows at a time; BF16 for few panels, where there are 32 registers, in these.
+ * order of memory ({@link PairUpdateTiles}). A chunk is a strip of columns and a part of k ({@link Split}); its sums stay in the
+ * cache, tokens side by side, and are turned at the end. Other types than F32 are widened, an update's rows at a time; BF16 for few
+ * panels, where there are 32 registers, in these.
  *
- * <p>Sums run over k in order, in blocks of {@link Blocks#DEPTH}.
+ * <p>Sums run over k in order, in blocks of {@link Blocks#depth}.
  */
 final class PairUpdates {
     private static final int ROWS = PairUpdateTiles.ROWS;
@@ -31,7 +32,13 @@ final class PairUpdates {
     /** Copies: those of a block. */
     private static final int COPIES = BLOCK / ROWS;
 
+    /** Columns whose parts of sums are added at a time. */
+    private static final int FINISHED = 256;
+
     private final Workers.Task task = this::chunk;
+    private final Workers.Task finish = this::finishChunk;
+    private final Split split = new Split();
+    private final Scratch shared = new Scratch();
     private final Matrix dy;
     private final Matrix w;
     private final Matrix dx;
@@ -39,8 +46,9 @@ final class PairUpdates {
     private int m;
     private int n;
     private int k;
-    private int strip;
     private boolean add;
+    /** Sums that {@link Split} keeps, [kept][pair of columns][2 vectors] for every panel. */
+    private MemorySegment kept = MemorySegment.NULL;
 
     /** Operands: dy [m,k], w [k,n], dx [m,n], all with unit column stride. */
     PairUpdates(Matrix dy, Matrix w, Matrix dx) {
@@ -55,10 +63,14 @@ final class PairUpdates {
         k = depth;
         add = accumulate;
         int slab = Gemm.evenPiece(rows, Gemm.ceil(rows, SLAB), TOKENS);
-        strip = Gemm.evenShare(n, Lanes.N, STRIP, OVERHEAD_COLUMNS, workers);
+        split.choose(n, k, STRIP, OVERHEAD_COLUMNS, workers);
         for (first = 0; first < rows; first += slab) {
             m = Math.min(slab, rows - first);
-            Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
+            kept = shared.floats(Slot.RESULT, split.kept() * keptSums() / 4);
+            Gemm.launch(workers, task, split.chunks(), (long) m * n * k);
+            if (split.parts > 1) {
+                Gemm.launch(workers, finish, Gemm.ceil(n, FINISHED), 8L * split.kept() * m * n);
+            }
         }
     }
 
@@ -67,39 +79,78 @@ final class PairUpdates {
     }
 
     private void chunk(int chunk, Scratch scratch) {
-        int col = chunk * strip;
-        int cols = Math.min(strip, n - col);
-        int size = (int) (panels() * sumsOfPanel(cols) / 4);
-        // One block of k, and all before it.
-        MemorySegment sums = scratch.floats(Slot.RESULT, 2L * size);
-        long total = 4L * size;
-        for (int depth = 0; depth < k; depth += Blocks.DEPTH) {
-            long at = depth == 0 ? total : 0;
-            Copies.zeroRow(sums, at, size);
-            int end = Math.min(k, depth + Blocks.DEPTH);
-            for (int from = depth; from < end; from += PACKED) {
-                int to = Math.min(end, from + PACKED);
-                pack(scratch, from, to);
-                for (int row = from; row < to; row += BLOCK) {
-                    updateBlock(scratch, row, Math.min(to, row + BLOCK), row - from, col, cols, sums, at);
+        int col = split.column(chunk);
+        int cols = Math.min(split.strip, n - col);
+        int part = split.part(chunk);
+        for (int depth = split.from(part); depth < split.to(part); depth += split.depth()) {
+            int end = Math.min(k, depth + split.depth());
+            if (split.opens(depth)) {
+                sumBlock(scratch, depth, end, col, cols, kept, keptAt(split.place(depth), 0, col), keptOfPanel());
+            } else {
+                MemorySegment sums = scratch.floats(Slot.RESULT, panels() * sumsOf(cols) / 4);
+                sumBlock(scratch, depth, end, col, cols, sums, 0, sumsOf(cols));
+                for (int panel = 0; panel < panels(); panel++) {
+                    addSums(sums, panel * sumsOf(cols), panel, col, cols);
                 }
             }
-            if (depth > 0) {
-                Copies.addRow(1f, sums, 0, sums, total, size);
+        }
+        if (split.parts == 1) {
+            write(scratch, col, cols);
+        }
+    }
+
+    private void finishChunk(int chunk, Scratch scratch) {
+        int col = chunk * FINISHED;
+        int cols = Math.min(FINISHED, n - col);
+        for (int place = 1; place < split.kept(); place++) {
+            for (int panel = 0; panel < panels(); panel++) {
+                addSums(kept, keptAt(place, panel, col), panel, col, cols);
             }
         }
+        write(scratch, col, cols);
+    }
+
+    /** Bytes of all sums that are kept in one place. */
+    private long keptSums() {
+        return panels() * keptOfPanel();
+    }
+
+    private long keptOfPanel() {
+        return sumsOf(n);
+    }
+
+    private long keptAt(int place, int panel, int col) {
+        return place * keptSums() + panel * keptOfPanel() + sumsOf(col);
+    }
+
+    /** Adds the sums of a block to those before. */
+    private void addSums(MemorySegment sums, long at, int panel, int col, int cols) {
+        Copies.addRow(1f, sums, at, kept, keptAt(0, panel, col), (int) (sumsOf(cols) / 4));
+    }
+
+    /** Sums over {@code from <= row < to}, for columns from {@code col} on; those of a panel begin {@code ofPanel} bytes after the last one's. */
+    private void sumBlock(
+            Scratch scratch, int from, int to, int col, int cols, MemorySegment sums, long at, long ofPanel) {
         for (int panel = 0; panel < panels(); panel++) {
-            write(scratch, sums, total, panel, col, cols);
+            Copies.zeroRow(sums, at + panel * ofPanel, (int) (sumsOf(cols) / 4));
+        }
+        for (int first = from; first < to; first += PACKED) {
+            int end = Math.min(to, first + PACKED);
+            pack(scratch, first, end);
+            for (int row = first; row < end; row += BLOCK) {
+                updateBlock(scratch, row, Math.min(end, row + BLOCK), row - first, col, cols, sums, at, ofPanel);
+            }
         }
     }
 
     /** Bytes of a panel's sums, [pair of columns][2 vectors], for as many columns as fill vectors. */
-    private static long sumsOfPanel(int cols) {
+    private static long sumsOf(int cols) {
         return VECTOR * Lanes.N * Gemm.ceil(cols, Lanes.N);
     }
 
     /** Adds rows {@code from <= row < to}, whose coefficients are the {@code packed}th and the following. */
-    private void updateBlock(Scratch scratch, int from, int to, int packed, int col, int cols, MemorySegment sums, long at) {
+    private void updateBlock(
+            Scratch scratch, int from, int to, int packed, int col, int cols, MemorySegment sums, long at, long ofPanel) {
         for (int row = from; row < to; row += ROWS) {
             if (!inPlace(to - row, cols)) {
                 copy(scratch, row, Math.min(ROWS, to - row), col, cols);
@@ -107,13 +158,13 @@ final class PairUpdates {
         }
         for (int panel = 0; panel < panels(); panel++) {
             for (int row = from; row < to; row += ROWS) {
-                update(scratch, coefficientsAt(panel, packed + row - from), row, to - row, col, cols, sums, at + panel * sumsOfPanel(cols));
+                update(scratch, coefficientsAt(panel, packed + row - from), row, to - row, col, cols, sums, at + panel * ofPanel);
             }
         }
     }
 
     /**
-     * Packs the coefficients of all panels for some rows: each token's twice, zero up to a whole square. Every strip packs its own: packed
+     * Packs the coefficients of all panels for some rows, up to whole squares: each token's twice, zero beyond the last row. Every strip packs its own: packed
      * once for all threads, they came from another core or from the last cache, and kept updates waiting.
      */
     private void pack(Scratch scratch, int from, int to) {
@@ -123,7 +174,7 @@ final class PairUpdates {
             int token = panel * TOKENS;
             int tokens = Math.min(TOKENS, m - token);
             for (int row = from; row < to; row += Lanes.N) {
-                Transposer.square(dy.segment, dy.bytes(first + token, row), 4 * dy.row, tokens, Math.min(Lanes.N, to - row), square);
+                Transposer.square(dy.segment, dy.bytes(first + token, row), 4 * dy.row, tokens, Math.min(Lanes.N, k - row), square);
                 Pairs.twice(square, Lanes.N, coefficients, coefficientsAt(panel, row - from));
             }
         }
@@ -184,21 +235,27 @@ final class PairUpdates {
         }
     }
 
-    private void write(Scratch scratch, MemorySegment sums, long at, int panel, int col, int cols) {
+    private void write(Scratch scratch, int col, int cols) {
+        for (int panel = 0; panel < panels(); panel++) {
+            write(scratch, panel, keptAt(0, panel, col), col, cols);
+        }
+    }
+
+    private void write(Scratch scratch, int panel, long at, int col, int cols) {
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         if (byFours()) {
-            Pairs.regroup(sums, at + panel * sumsOfPanel(cols), Gemm.ceil(cols, 4));
+            Pairs.regroup(kept, at, Gemm.ceil(cols, 4));
         }
         for (int half = 0; half < 2; half++) {
             int token = panel * TOKENS + half * TOKENS / 2;
             int tokens = Math.min(TOKENS / 2, m - token);
             for (int x = 0; x < cols && tokens > 0; x += Lanes.N) {
-                long from = at + panel * sumsOfPanel(cols) + VECTOR * (x + half);
+                long from = at + VECTOR * (x + half);
                 long to = dx.bytes(first + token, col + x);
                 if (tokens == TOKENS / 2 && x + Lanes.N <= cols && !add) {
-                    Transposer.squareOfPairs(sums, from, 2 * VECTOR, dx.segment, to, 4 * dx.row, square);
+                    Transposer.squareOfPairs(kept, from, 2 * VECTOR, dx.segment, to, 4 * dx.row, square);
                 } else {
-                    Transposer.squareOfPairs(sums, from, 2 * VECTOR, square, 0, VECTOR, square);
+                    Transposer.squareOfPairs(kept, from, 2 * VECTOR, square, 0, VECTOR, square);
                     Tiles.write(square, VECTOR, tokens, Math.min(Lanes.N, cols - x), dx.segment, to, 4 * dx.row, add);
                 }
             }

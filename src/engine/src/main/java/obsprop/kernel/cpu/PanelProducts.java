@@ -8,12 +8,11 @@ import obsprop.kernel.cpu.Scratch.Slot;
  * rows and those of dX lie thousands of bytes apart, so that a column of them falls into a few sets of every cache: W is read once, and
  * sums are kept together, tile by tile, until k ends.
  *
- * <p>Sums run over k in order, in blocks of {@link Blocks#DEPTH}.
+ * <p>Sums run over k in order, in blocks of {@link Blocks#depth}.
  */
 final class PanelProducts {
     private static final int ROWS = Tiles.ROWS;
     private static final int WIDTH = Tiles.WIDTH;
-    private static final int DEPTH = Blocks.DEPTH;
     private static final int GROUP = Blocks.GROUP;
     /** Rows of dY in a chunk at most, each of which packs its part of W: 512 KiB of sums with one group of columns. */
     private static final int MOST_ROWS = 171 * ROWS;
@@ -68,12 +67,14 @@ final class PanelProducts {
         long panelOfSums = 4L * Gemm.ceil(rows, ROWS) * Tiles.SIZE;
         MemorySegment sums = scratch.floats(Slot.RESULT, Gemm.ceil(cols, WIDTH) * panelOfSums / 4);
         // Columns inside: the hardware has then fetched the next group of the same rows of W.
-        for (int depth = 0; depth < k; depth += DEPTH) {
+        int block = Blocks.depth(k);
+        for (int depth = 0; depth < k; depth += block) {
+            int deep = Math.min(block, k - depth);
             for (int j = 0; j < cols; j += GROUP) {
                 int width = Math.min(GROUP, cols - j);
-                Blocks.packGroup(scratch, w, depth, Math.min(DEPTH, k - depth), col + j, width);
+                Blocks.packGroup(scratch, w, depth, deep, col + j, width);
                 for (int x = 0; x < width; x += WIDTH) {
-                    multiply(scratch, depth, row, rows, x / WIDTH, sums, (j + x) / WIDTH * panelOfSums);
+                    multiply(scratch, depth, deep, row, rows, x / WIDTH, sums, (j + x) / WIDTH * panelOfSums);
                 }
             }
         }
@@ -87,8 +88,7 @@ final class PanelProducts {
     }
 
     /** Adds one block of k of a packed panel to its sums; the first overwrites. */
-    private void multiply(Scratch scratch, int depth, int row, int rows, int panel, MemorySegment sums, long at) {
-        int deep = Math.min(DEPTH, k - depth);
+    private void multiply(Scratch scratch, int depth, int deep, int row, int rows, int panel, MemorySegment sums, long at) {
         MemorySegment panels = Blocks.packed(scratch);
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
         for (int t = 0; t < rows; t += ROWS) {

@@ -7,18 +7,24 @@ import obsprop.tensor.DType;
 
 /**
  * {@code dX (+)= dY W} for few tokens: four rows of W at a time meet all tokens, so that W is read once, in place and in
- * the order of memory. A chunk is a strip of columns; its sums for all tokens stay in the cache. BF16 is widened by pairs in
- * registers, and the sums are put in order at the end ({@link Pairs}).
+ * the order of memory. A chunk is a strip of columns and a part of k ({@link Split}); its sums for all tokens stay in the cache. BF16 is
+ * widened by pairs in registers, and the sums are put in order at the end ({@link Pairs}).
  */
 final class RankUpdates {
     private static final int ROWS = 4;
     /** Columns of a strip at most: shorter pieces of memory come more slowly. */
     private static final int STRIP = 2048;
-    /** Floats from token to token in its sums: not a power of two, or all tokens would fall into two sets of the cache. */
-    private static final int STRIDE = STRIP + 16;
+    /** What a strip costs beside its columns, in columns. */
+    private static final int OVERHEAD_COLUMNS = 32;
+    /** Floats from row to row of a copy: not a power of two, or all would fall into the same sets of the cache. */
+    private static final int COPY_ROW = STRIP + 16;
+    /** Columns whose parts of sums are added at a time. */
+    private static final int FINISHED = 256;
 
     private final Workers.Task pack = this::packChunk;
     private final Workers.Task task = this::chunk;
+    private final Workers.Task finish = this::finishChunk;
+    private final Split split = new Split();
     private final Scratch shared = new Scratch();
     private final Matrix dy;
     private final Matrix w;
@@ -26,9 +32,12 @@ final class RankUpdates {
     private int m;
     private int n;
     private int k;
-    private int strip;
     private boolean add;
     private MemorySegment coefficients = MemorySegment.NULL;
+    /** Sums that {@link Split} keeps, [kept][tokens][columns]. */
+    private MemorySegment kept = MemorySegment.NULL;
+    /** Bytes from token to token in sums: not a power of two, or all tokens would fall into two sets of the cache. */
+    private long sumRow;
 
     /** Operands: dy [m,k], w [k,n], dx [m,n], all with unit column stride. */
     RankUpdates(Matrix dy, Matrix w, Matrix dx) {
@@ -42,16 +51,21 @@ final class RankUpdates {
         n = cols;
         k = depth;
         add = accumulate;
-        strip = Math.min(STRIP, Gemm.ceil(n, workers.threads() * Lanes.N) * Lanes.N);
+        split.choose(n, k, STRIP, OVERHEAD_COLUMNS, workers);
         coefficients = shared.floats(Slot.PACK, (long) Gemm.ceil(k, ROWS) * ROWS * m);
-        Gemm.launch(workers, pack, Gemm.ceil(k, Blocks.DEPTH), 8L * m * k);
-        Gemm.launch(workers, task, Gemm.ceil(n, strip), (long) m * n * k);
+        sumRow = 4L * (Gemm.ceil(n, Lanes.N) + 1) * Lanes.N;
+        kept = shared.floats(Slot.RESULT, split.kept() * m * sumRow / 4);
+        Gemm.launch(workers, pack, Gemm.ceil(k, split.depth()), 8L * m * k);
+        Gemm.launch(workers, task, split.chunks(), (long) m * n * k);
+        if (split.parts > 1) {
+            Gemm.launch(workers, finish, Gemm.ceil(n, FINISHED), 8L * split.kept() * m * n);
+        }
     }
 
     /** {@code coefficients[row / 4][t][r] = dy[t, row + r]}, zero beyond the last row. */
     private void packChunk(int chunk, Scratch scratch) {
-        int end = Math.min(k, (chunk + 1) * Blocks.DEPTH);
-        for (int row = chunk * Blocks.DEPTH; row < end; row += ROWS) {
+        int end = Math.min(k, (chunk + 1) * split.depth());
+        for (int row = chunk * split.depth(); row < end; row += ROWS) {
             int rows = Math.min(ROWS, end - row);
             for (int t = 0; t < m; t++) {
                 long from = dy.bytes(t, row);
@@ -71,50 +85,88 @@ final class RankUpdates {
     }
 
     private void chunk(int chunk, Scratch scratch) {
-        int col = chunk * strip;
-        int cols = Math.min(strip, n - col);
-        int padded = Gemm.ceil(cols, Lanes.N) * Lanes.N;
-        // One block of k, and all before it.
-        MemorySegment sums = scratch.floats(Slot.RESULT, 2L * m * STRIDE);
-        long sumRow = 4L * STRIDE;
-        long total = m * sumRow;
-        boolean pairs = w.type == DType.BF16 && cols % (2 * Lanes.N) == 0 && k % ROWS == 0;
-        for (int depth = 0; depth < Math.max(1, k); depth += Blocks.DEPTH) {
-            long at = depth == 0 ? total : 0;
-            for (int t = 0; t < m; t++) {
-                Copies.zeroRow(sums, at + sumRow * t, padded);
-            }
-            int end = Math.min(k, depth + Blocks.DEPTH);
-            for (int row = depth; row < end; row += ROWS) {
-                if (pairs) {
-                    Tiles.addRank4Bf16(w.segment, w.bytes(row, col), 2 * w.row, coefficients, 4L * row * m, m, cols, sums, at, sumRow);
-                } else {
-                    update(scratch, row, Math.min(ROWS, end - row), col, cols, sums, at);
-                }
-            }
-            for (int t = 0; t < m && depth > 0; t++) {
-                Copies.addRow(1f, sums, sumRow * t, sums, total + sumRow * t, padded);
+        int col = split.column(chunk);
+        int cols = Math.min(split.strip, n - col);
+        int part = split.part(chunk);
+        for (int depth = split.from(part); depth < split.to(part); depth += split.depth()) {
+            int end = Math.min(k, depth + split.depth());
+            if (split.opens(depth)) {
+                sumBlock(scratch, depth, end, col, cols, kept, keptAt(split.place(depth), col));
+            } else {
+                MemorySegment sums = scratch.floats(Slot.RESULT, m * sumRow / 4);
+                sumBlock(scratch, depth, end, col, cols, sums, 0);
+                addSums(sums, 0, col, cols);
             }
         }
+        if (split.parts == 1) {
+            write(col, cols);
+        }
+    }
+
+    private void finishChunk(int chunk, Scratch scratch) {
+        int col = chunk * FINISHED;
+        int cols = Math.min(FINISHED, n - col);
+        for (int place = 1; place < split.kept(); place++) {
+            addSums(kept, keptAt(place, col), col, cols);
+        }
+        write(col, cols);
+    }
+
+    private long keptAt(int place, int col) {
+        return place * m * sumRow + 4L * col;
+    }
+
+    /** Sums over {@code from <= row < to}, for columns from {@code col} on, from byte {@code at} on. */
+    private void sumBlock(Scratch scratch, int from, int to, int col, int cols, MemorySegment sums, long at) {
         for (int t = 0; t < m; t++) {
-            if (pairs) {
-                Pairs.writeRow(sums, total + sumRow * t, cols, dx.segment, dx.bytes(t, col), add);
+            Copies.zeroRow(sums, at + sumRow * t, padded(cols));
+        }
+        for (int row = from; row < to; row += ROWS) {
+            if (pairs()) {
+                Tiles.addRank4Bf16(w.segment, w.bytes(row, col), 2 * w.row, coefficients, 4L * row * m, m, cols, sums, at, sumRow);
             } else {
-                Tiles.writeRow(sums, total + sumRow * t, cols, dx.segment, dx.bytes(t, col), add);
+                update(scratch, row, Math.min(ROWS, to - row), col, cols, sums, at);
             }
         }
     }
 
+    /** Adds the sums of a block to those before. */
+    private void addSums(MemorySegment sums, long at, int col, int cols) {
+        for (int t = 0; t < m; t++) {
+            Copies.addRow(1f, sums, at + sumRow * t, kept, keptAt(0, col) + sumRow * t, padded(cols));
+        }
+    }
+
+    private void write(int col, int cols) {
+        for (int t = 0; t < m; t++) {
+            long from = keptAt(0, col) + sumRow * t;
+            if (pairs()) {
+                Pairs.writeRow(kept, from, cols, dx.segment, dx.bytes(t, col), add);
+            } else {
+                Tiles.writeRow(kept, from, cols, dx.segment, dx.bytes(t, col), add);
+            }
+        }
+    }
+
+    /** Whether BF16 is widened in registers: strips are whole pairs of vectors then. */
+    private boolean pairs() {
+        return w.type == DType.BF16 && n % (2 * Lanes.N) == 0 && k % ROWS == 0;
+    }
+
+    private static int padded(int cols) {
+        return Gemm.ceil(cols, Lanes.N) * Lanes.N;
+    }
+
     private void update(Scratch scratch, int row, int rows, int col, int cols, MemorySegment sums, long at) {
         long d = 4L * row * m;
-        int padded = Gemm.ceil(cols, Lanes.N) * Lanes.N;
+        int padded = padded(cols);
         if (w.type == DType.F32 && rows == ROWS && padded == cols) {
-            Tiles.addRank4(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums, at, 4L * STRIDE);
+            Tiles.addRank4(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums, at, sumRow);
             return;
         }
         // Ragged or narrow: through a padded copy.
-        MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * STRIDE);
-        Convert.widenRows(w, row, rows, col, cols, copy, 0, 4L * STRIDE, ROWS, padded);
-        Tiles.addRank4(copy, 0, 4L * STRIDE, coefficients, d, m, padded, sums, at, 4L * STRIDE);
+        MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * COPY_ROW);
+        Convert.widenRows(w, row, rows, col, cols, copy, 0, 4L * COPY_ROW, ROWS, padded);
+        Tiles.addRank4(copy, 0, 4L * COPY_ROW, coefficients, d, m, padded, sums, at, sumRow);
     }
 }

@@ -12,7 +12,7 @@ import obsprop.tensor.Tensor;
  * wide as a tile, is read where it lies, by four rows of a after the other. Other types than F32 and BF16, and ragged edges, go
  * through a copy.
  *
- * <p>Sums run in the order of k, in blocks of {@link Blocks#DEPTH}.
+ * <p>Sums run in the order of k, in blocks of {@link Blocks#depth}.
  */
 final class StripProducts {
     /** Elements of the largest weight. In BF16 it takes half of an L2 of 1 MiB. */
@@ -97,16 +97,16 @@ final class StripProducts {
         int col = chunk % across * columns;
         int rows = Math.min(CHUNK_ROWS, m - row);
         int end = Math.min(n, col + columns);
-        for (int depth = 0; depth < k; depth += Blocks.DEPTH) {
+        int block = Blocks.depth(k);
+        for (int depth = 0; depth < k; depth += block) {
             for (int j = col; j < end; j += StripTiles.COLUMNS) {
-                strip(scratch, row, rows, j, Math.min(StripTiles.COLUMNS, end - j), depth);
+                strip(scratch, row, rows, j, Math.min(StripTiles.COLUMNS, end - j), depth, Math.min(block, k - depth));
             }
         }
     }
 
     /** One block of k for a strip of columns. */
-    private void strip(Scratch scratch, int row, int rows, int col, int cols, int depth) {
-        int deep = Math.min(Blocks.DEPTH, k - depth);
+    private void strip(Scratch scratch, int row, int rows, int col, int cols, int depth, int deep) {
         Matrix d = scratch.a.set(a).at(row, depth);
         Matrix w = scratch.b.set(b).at(depth, col);
         boolean whole = cols == StripTiles.COLUMNS;

@@ -94,7 +94,7 @@ final class Workers implements AutoCloseable {
             try {
                 callHelpers(Math.min(threads, count) - 1);
             } finally {
-                drain();
+                drainWithLent();
                 awaitOthers();
             }
             rethrow(failure.get());
@@ -133,7 +133,7 @@ final class Workers implements AutoCloseable {
     private void help() {
         try {
             if (helping.incrementAndGet() < threads) {
-                drain();
+                drainWithLent();
             }
         } finally {
             helping.decrementAndGet();
@@ -145,20 +145,24 @@ final class Workers implements AutoCloseable {
     }
 
     /** Claims and runs chunks of the current job until none is left. */
-    private void drain() {
+    private void drain(Scratch scratch) {
+        for (long at = cursor.get(); ; at = cursor.get()) {
+            Task work = task;
+            int unclaimed = (int) at;
+            if (unclaimed == 0) {
+                return;
+            }
+            // Succeeds only while the job is still the one that `work` was read from.
+            if (cursor.compareAndSet(at, at - 1)) {
+                runChunk(work, unclaimed - 1, scratch);
+            }
+        }
+    }
+
+    private void drainWithLent() {
         Scratch scratch = scratches.take();
         try {
-            for (long at = cursor.get(); ; at = cursor.get()) {
-                Task work = task;
-                int unclaimed = (int) at;
-                if (unclaimed == 0) {
-                    return;
-                }
-                // Succeeds only while the job is still the one that `work` was read from.
-                if (cursor.compareAndSet(at, at - 1)) {
-                    runChunk(work, unclaimed - 1, scratch);
-                }
-            }
+            drain(scratch);
         } finally {
             scratches.give(scratch);
         }
@@ -203,6 +207,8 @@ final class Workers implements AutoCloseable {
     }
 
     private final class Helper extends Thread {
+        /** Its own, as it lies in this core's caches. */
+        private final Scratch scratch = new Scratch();
         private volatile boolean parked;
 
         Helper(int number) {
@@ -225,7 +231,7 @@ final class Workers implements AutoCloseable {
                     awaitAfter(seen);
                 } else {
                     seen = now;
-                    drain();
+                    drain(scratch);
                 }
             }
         }

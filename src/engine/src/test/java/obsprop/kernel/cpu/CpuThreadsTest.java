@@ -55,17 +55,42 @@ final class CpuThreadsTest {
     void everyThreadCountGivesTheSameProductsByLargeWeights() {
         try (Arena arena = Arena.ofShared()) {
             Layer any = new Layer(arena, FEW);
-            Tensor large = any.random(600, 530);
-            Tensor half = Tensor.allocate(arena, DType.BF16, 600, 530);
-            CpuKernels.create(1).copy(large, half);
-            for (Tensor weight : List.of(large, half)) {
-                for (int rows : new int[] {FEW, 40, MANY}) {
-                    Tensor x = any.random(rows, 600);
-                    float[] one = product(any, x, weight, 1);
-                    for (int threads : new int[] {2, 3, 7, 16}) {
-                        assertArrayEquals(one, product(any, x, weight, threads), rows + " rows, " + threads + " threads");
+            for (int[] size : new int[][] {{600, 530}, {2300, 96}}) {
+                Tensor large = any.random(size);
+                Tensor half = Tensor.allocate(arena, DType.BF16, size);
+                CpuKernels.create(1).copy(large, half);
+                for (Tensor weight : List.of(large, half)) {
+                    for (int rows : new int[] {FEW, 40, MANY}) {
+                        Tensor x = any.random(rows, size[0]);
+                        float[] one = product(any, x, weight, 1);
+                        for (int threads : new int[] {2, 3, 7, 16}) {
+                            assertArrayEquals(one, product(any, x, weight, threads), rows + " rows, " + threads + " threads");
+                        }
                     }
                 }
+            }
+        }
+    }
+
+    /** Operations that are handed out one to a thread give what they give one after the other. */
+    @Test
+    void operationsSideBySideGiveTheSameBits() {
+        try (Arena arena = Arena.ofShared(); CpuKernels one = WarmKernels.create(1)) {
+            Layer any = new Layer(arena, FEW);
+            int heads = 12;
+            Tensor x = any.random(FEW, heads, 64);
+            Tensor weight = any.random(heads, 64, 200);
+            Tensor expected = any.empty(FEW, heads, 200);
+            for (int h = 0; h < heads; h++) {
+                one.gemm(x.select(1, h), Transpose.NO, weight.select(0, h), Transpose.NO, expected.select(1, h), Write.OVERWRITE);
+            }
+            for (int threads : new int[] {1, 2, 7, 16}) {
+                Tensor y = any.empty(FEW, heads, 200);
+                try (CpuKernels kernels = WarmKernels.create(threads)) {
+                    kernels.each(heads, (h, its) -> its.gemm(
+                            x.select(1, h), Transpose.NO, weight.select(0, h), Transpose.NO, y.select(1, h), Write.OVERWRITE));
+                }
+                assertArrayEquals(expected.toFloats(), y.toFloats(), threads + " threads");
             }
         }
     }
