@@ -19,8 +19,8 @@ import jdk.incubator.vector.VectorSpecies;
  * whose even lanes have one k and whose odd lanes the next: a load for every multiply-add, as single weights and one vector of tokens
  * need it, is more than the ports for loads give. Sums over even k and over odd k stay apart until {@link Pairs#sum} adds them.
  *
- * <p>Packed X has, for every two k, two vectors for each {@link Lanes#N} tokens: the even tokens', the odd tokens'
- * ({@link Transposer#pairs}). Offsets and strides count bytes; {@code rows} says how many rows P has: the others of the tile
+ * <p>Packed X has, for every two k, two vectors for each {@link Lanes#N} tokens, the even tokens' and the odd tokens', or one for half as
+ * many ({@link Transposer#pairs}). Offsets and strides count bytes; {@code rows} says how many rows P has: the others of the tile
  * repeat the last one.
  */
 final class PairTiles {
@@ -203,5 +203,108 @@ final class PairTiles {
         a61.intoMemorySegment(tile, 13 * BYTES, ORDER);
         a70.intoMemorySegment(tile, 14 * BYTES, ORDER);
         a71.intoMemorySegment(tile, 15 * BYTES, ORDER);
+    }
+
+    /** {@code tile[ROWS, TOKENS / 2] = P[ROWS, 2 pairs] Q}, sums over even and odd k apart. */
+    static void multiplyHalf(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int pairs, MemorySegment tile) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        tile = Lanes.plain(tile);
+        long p0 = pAt;
+        long p1 = pAt + Math.min(1, rows - 1) * pRow;
+        long p2 = pAt + Math.min(2, rows - 1) * pRow;
+        long p3 = pAt + Math.min(3, rows - 1) * pRow;
+        long p4 = pAt + Math.min(4, rows - 1) * pRow;
+        long p5 = pAt + Math.min(5, rows - 1) * pRow;
+        long p6 = pAt + Math.min(6, rows - 1) * pRow;
+        long p7 = pAt + Math.min(7, rows - 1) * pRow;
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector a2 = a0;
+        FloatVector a3 = a0;
+        FloatVector a4 = a0;
+        FloatVector a5 = a0;
+        FloatVector a6 = a0;
+        FloatVector a7 = a0;
+        for (int i = 0; i < pairs; i++) {
+            FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt + (long) BYTES * i, ORDER);
+            FloatVector w = LongVector.broadcast(L, p.get(LONG, p0 + 8L * i)).reinterpretAsFloats();
+            a0 = w.fma(q0, a0);
+            w = LongVector.broadcast(L, p.get(LONG, p1 + 8L * i)).reinterpretAsFloats();
+            a1 = w.fma(q0, a1);
+            w = LongVector.broadcast(L, p.get(LONG, p2 + 8L * i)).reinterpretAsFloats();
+            a2 = w.fma(q0, a2);
+            w = LongVector.broadcast(L, p.get(LONG, p3 + 8L * i)).reinterpretAsFloats();
+            a3 = w.fma(q0, a3);
+            w = LongVector.broadcast(L, p.get(LONG, p4 + 8L * i)).reinterpretAsFloats();
+            a4 = w.fma(q0, a4);
+            w = LongVector.broadcast(L, p.get(LONG, p5 + 8L * i)).reinterpretAsFloats();
+            a5 = w.fma(q0, a5);
+            w = LongVector.broadcast(L, p.get(LONG, p6 + 8L * i)).reinterpretAsFloats();
+            a6 = w.fma(q0, a6);
+            w = LongVector.broadcast(L, p.get(LONG, p7 + 8L * i)).reinterpretAsFloats();
+            a7 = w.fma(q0, a7);
+        }
+        a0.intoMemorySegment(tile, 0, ORDER);
+        a1.intoMemorySegment(tile, BYTES, ORDER);
+        a2.intoMemorySegment(tile, 2 * BYTES, ORDER);
+        a3.intoMemorySegment(tile, 3 * BYTES, ORDER);
+        a4.intoMemorySegment(tile, 4 * BYTES, ORDER);
+        a5.intoMemorySegment(tile, 5 * BYTES, ORDER);
+        a6.intoMemorySegment(tile, 6 * BYTES, ORDER);
+        a7.intoMemorySegment(tile, 7 * BYTES, ORDER);
+    }
+
+    /** {@link #multiplyHalf} for rows of BF16. */
+    static void multiplyHalfBf16(
+            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int pairs, MemorySegment tile) {
+        p = Lanes.plain(p);
+        q = Lanes.plain(q);
+        tile = Lanes.plain(tile);
+        IntVector counts = Ints.SHIFTS;
+        long p0 = pAt;
+        long p1 = pAt + Math.min(1, rows - 1) * pRow;
+        long p2 = pAt + Math.min(2, rows - 1) * pRow;
+        long p3 = pAt + Math.min(3, rows - 1) * pRow;
+        long p4 = pAt + Math.min(4, rows - 1) * pRow;
+        long p5 = pAt + Math.min(5, rows - 1) * pRow;
+        long p6 = pAt + Math.min(6, rows - 1) * pRow;
+        long p7 = pAt + Math.min(7, rows - 1) * pRow;
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector a2 = a0;
+        FloatVector a3 = a0;
+        FloatVector a4 = a0;
+        FloatVector a5 = a0;
+        FloatVector a6 = a0;
+        FloatVector a7 = a0;
+        for (int i = 0; i < pairs; i++) {
+            FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt + (long) BYTES * i, ORDER);
+            FloatVector w = IntVector.broadcast(I, p.get(INT, p0 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
+            a0 = w.fma(q0, a0);
+            w = IntVector.broadcast(I, p.get(INT, p1 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
+            a1 = w.fma(q0, a1);
+            w = IntVector.broadcast(I, p.get(INT, p2 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
+            a2 = w.fma(q0, a2);
+            w = IntVector.broadcast(I, p.get(INT, p3 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
+            a3 = w.fma(q0, a3);
+            w = IntVector.broadcast(I, p.get(INT, p4 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
+            a4 = w.fma(q0, a4);
+            w = IntVector.broadcast(I, p.get(INT, p5 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
+            a5 = w.fma(q0, a5);
+            w = IntVector.broadcast(I, p.get(INT, p6 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
+            a6 = w.fma(q0, a6);
+            w = IntVector.broadcast(I, p.get(INT, p7 + 4L * i)).lanewise(VectorOperators.LSHL, counts).and(Convert.HIGH).reinterpretAsFloats();
+            a7 = w.fma(q0, a7);
+        }
+        a0.intoMemorySegment(tile, 0, ORDER);
+        a1.intoMemorySegment(tile, BYTES, ORDER);
+        a2.intoMemorySegment(tile, 2 * BYTES, ORDER);
+        a3.intoMemorySegment(tile, 3 * BYTES, ORDER);
+        a4.intoMemorySegment(tile, 4 * BYTES, ORDER);
+        a5.intoMemorySegment(tile, 5 * BYTES, ORDER);
+        a6.intoMemorySegment(tile, 6 * BYTES, ORDER);
+        a7.intoMemorySegment(tile, 7 * BYTES, ORDER);
     }
 }

@@ -14,6 +14,7 @@ import jdk.incubator.vector.VectorShuffle;
 final class Pairs {
     private static final VectorShuffle<Float> LOW = VectorShuffle.fromOp(F, lane -> lane / 2);
     private static final VectorShuffle<Float> HIGH = VectorShuffle.fromOp(F, lane -> N / 2 + lane / 2);
+    private static final VectorShuffle<Float> EVEN = VectorShuffle.fromOp(F, lane -> 2 * lane % N);
     private static final VectorShuffle<Float> NEIGHBOUR = VectorShuffle.fromOp(F, lane -> lane ^ 1);
     private static final VectorMask<Float> ODD = VectorMask.fromLong(F, 0xAAAAAAAAAAAAAAAAL);
 
@@ -94,6 +95,20 @@ final class Pairs {
             FloatVector even = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i, ORDER);
             FloatVector odd = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i + BYTES, ORDER);
             FloatVector sums = even.blend(odd.rearrange(NEIGHBOUR), ODD).add(even.rearrange(NEIGHBOUR).blend(odd, ODD));
+            if (add) {
+                sums = sums.add(FloatVector.fromMemorySegment(F, to, at + (long) BYTES * i, ORDER));
+            }
+            sums.intoMemorySegment(to, at + (long) BYTES * i, ORDER);
+        }
+    }
+
+    /** The same for vectors {@code i} of a tile that have the sums of {@link Lanes#N} / 2 tokens. What follows those is arbitrary. */
+    static void sumHalf(MemorySegment tile, int vectors, MemorySegment to, long at, boolean add) {
+        tile = Lanes.plain(tile);
+        to = Lanes.plain(to);
+        for (int i = 0; i < vectors; i++) {
+            FloatVector v = FloatVector.fromMemorySegment(F, tile, (long) BYTES * i, ORDER);
+            FloatVector sums = v.add(v.rearrange(NEIGHBOUR)).rearrange(EVEN);
             if (add) {
                 sums = sums.add(FloatVector.fromMemorySegment(F, to, at + (long) BYTES * i, ORDER));
             }

@@ -26,8 +26,8 @@ final class RowsTimesRows {
     private static final int UNIT_ROWS = 48;
     /** What a chunk costs beside its rows, in rows: X comes from L3. */
     private static final int OVERHEAD_ROWS = 8;
-    /** Floats of a packed X that stays in L2 while W passes through. */
-    private static final int IN_L2 = 1 << 16;
+    /** Floats of a packed X that stays in L2 while W passes through: half of the L2 of machines with such vectors. */
+    private static final int IN_L2 = PAIRS ? 1 << 17 : 1 << 16;
     /** Floats of packed X, 8 MiB, that rows of W meet one chunk after the other: W then comes from memory once, and from L3 after that. */
     private static final long IN_L3 = 1 << 21;
     /** Panels in a chunk. */
@@ -75,6 +75,11 @@ final class RowsTimesRows {
 
     private int panels() {
         return Gemm.ceil(m, TOKENS);
+    }
+
+    /** Whether one vector takes all tokens of a panel, by pairs. */
+    private boolean half(int panel) {
+        return m - panel * TOKENS <= TOKENS / 2;
     }
 
     private int panelChunks() {
@@ -209,7 +214,14 @@ final class RowsTimesRows {
             for (int panel = firstPanel; panel < lastPanel; panel++) {
                 long q = packedAt(panel, depth, deep);
                 long at = resultAt(panel - firstPanel, r);
-                if (PAIRS) {
+                if (PAIRS && half(panel)) {
+                    if (inRegisters) {
+                        PairTiles.multiplyHalfBf16(p, pAt, pRow, some, packed, q, deep / 2, tile);
+                    } else {
+                        PairTiles.multiplyHalf(p, pAt, pRow, some, packed, q, (deep + 1) / 2, tile);
+                    }
+                    Pairs.sumHalf(tile, ROWS, result, at, depth > 0);
+                } else if (PAIRS) {
                     if (inRegisters) {
                         PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, deep / 2, tile);
                     } else {

@@ -49,22 +49,29 @@ final class Transposer {
 
     /**
      * Packs {@code X[tokens, k]}, at most N tokens, as {@link PairTiles} wants it: for every two k, the pairs of the even tokens and then
-     * those of the odd ones. That is the transpose without its last round. What lies beyond the last token or k is zero.
+     * those of the odd ones, which is the transpose without its last round; of N / 2 tokens and fewer, the pairs of all in one vector. What
+     * lies beyond the last token or k is zero.
      */
     static void pairs(
             MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, int tokens, int k, MemorySegment square) {
+        boolean half = tokens <= N / 2;
+        long ofTwo = half ? BYTES : 2 * BYTES;
         int whole = Lanes.whole(k);
         for (int x = 0; x < whole; x += N) {
-            rounds(from, fromAt + 4L * x, fromRow, tokens, square);
-            Copies.copyRow(square, 0, to, toAt + x * BYTES, N * N);
+            long at = toAt + x / 2 * ofTwo;
+            if (half) {
+                copyPadded(from, fromAt + 4L * x, fromRow, tokens, N / 2, square);
+                squareOfPairs(square, 0, BYTES, to, at, BYTES, square);
+            } else {
+                rounds(from, fromAt + 4L * x, fromRow, tokens, square);
+                Copies.copyRow(square, 0, to, at, N * N);
+            }
         }
         for (int x = whole; x < k; x += 2) {
-            long row = toAt + x * BYTES;
-            if (tokens < N) {
-                Copies.zeroRow(to, row, 2 * N);
-            }
+            long row = toAt + x / 2 * ofTwo;
+            Copies.zeroRow(to, row, (int) ofTwo / 4);
             for (int t = 0; t < tokens; t++) {
-                long at = row + t % 2 * BYTES + t / 2 * 8L;
+                long at = row + (half ? t * 8L : t % 2 * BYTES + t / 2 * 8L);
                 Lanes.set(to, at, Lanes.get(from, fromAt + t * fromRow + 4L * x));
                 Lanes.set(to, at + 4, x + 1 < k ? Lanes.get(from, fromAt + t * fromRow + 4L * x + 4) : 0f);
             }
@@ -124,10 +131,7 @@ final class Transposer {
         if (rows == N) {
             exchange(from, fromAt, fromRow, square, 0, BYTES, N, N / 2, XOR_FIRST, BIT_FIRST);
         } else {
-            for (int i = 0; i < rows; i++) {
-                Copies.copyRow(from, fromAt + i * fromRow, square, i * BYTES, N);
-            }
-            Copies.zeroRow(square, rows * BYTES, (N - rows) * N);
+            copyPadded(from, fromAt, fromRow, rows, N, square);
             exchange(square, 0, BYTES, square, 0, BYTES, N, N / 2, XOR_FIRST, BIT_FIRST);
         }
         for (int bit = N / 4; bit > 1; bit /= 2) {
@@ -137,6 +141,14 @@ final class Transposer {
                 exchange(square, 0, BYTES, square, 0, BYTES, N, 2, XOR_2, BIT_2);
             }
         }
+    }
+
+    /** {@code rows} rows of N columns, and zeros below them up to {@code height}. */
+    private static void copyPadded(MemorySegment from, long fromAt, long fromRow, int rows, int height, MemorySegment square) {
+        for (int i = 0; i < rows; i++) {
+            Copies.copyRow(from, fromAt + i * fromRow, square, i * BYTES, N);
+        }
+        Copies.zeroRow(square, rows * BYTES, (height - rows) * N);
     }
 
     private static final VectorShuffle<Float> XOR_FIRST = xor(N / 2);

@@ -115,6 +115,30 @@ final class CpuThreadsTest {
         }
     }
 
+    /** Tiles for few rows have half the width: row by row the bits are those of many. */
+    @Test
+    void fewRowsGiveTheBitsOfMany() {
+        try (Arena arena = Arena.ofShared(); CpuKernels kernels = WarmKernels.create(2)) {
+            Layer any = new Layer(arena, FEW);
+            int rows = 20;
+            for (int k : new int[] {1031, 2100}) {
+                Tensor x = any.random(rows, k);
+                Tensor weight = any.random(101, k);
+                Tensor half = Tensor.allocate(arena, DType.BF16, 101, k);
+                kernels.copy(weight, half);
+                for (Tensor w : List.of(weight, half)) {
+                    Tensor atOnce = any.empty(rows, 101);
+                    kernels.gemm(x, Transpose.NO, w, Transpose.YES, atOnce, Write.OVERWRITE);
+                    for (int few = 1; few <= 9; few++) {
+                        Tensor apart = any.empty(few, 101);
+                        kernels.gemm(x.slice(0, 0, few), Transpose.NO, w, Transpose.YES, apart, Write.OVERWRITE);
+                        assertArrayEquals(atOnce.slice(0, 0, few).toFloats(), apart.toFloats(), few + " rows, k " + k);
+                    }
+                }
+            }
+        }
+    }
+
     private static float[] product(Layer any, Tensor x, Tensor weight, int threads) {
         Tensor y = any.empty(x.size(0), weight.size(1));
         try (CpuKernels kernels = WarmKernels.create(threads)) {
