@@ -25,7 +25,7 @@ final class PairUpdateTiles {
      */
     static final int ROWS = Tiles.WIDE ? 7 : 4;
     /** Columns of copied rows at most. */
-    static final int COLUMNS = 2048;
+    static final int COLUMNS = Split.STRIP;
     /** Bytes from row to row of them: not a power of two, or all would fall into the same sets of the cache. */
     static final long ROW = 4L * (COLUMNS + Lanes.N);
 

@@ -19,10 +19,6 @@ final class PairUpdates {
     /** Tokens at a time at most: coefficients and sums should not grow with them. */
     private static final int SLAB = 128;
     private static final long VECTOR = Lanes.BYTES;
-    /** Columns of a strip at most: long runs of memory come fastest, and loops are dear to enter. */
-    private static final int STRIP = PairUpdateTiles.COLUMNS;
-    /** What a strip costs beside its columns, in columns. */
-    private static final int OVERHEAD_COLUMNS = 32;
     /** Rows of W that one panel meets after the other: they (256 KiB of F32 at most) and a panel's sums stay in L2 meanwhile. */
     private static final int BLOCK = 32 / ROWS * ROWS;
     /** Rows whose coefficients are packed at a time: whole squares, and enough of each row of dY. */
@@ -31,9 +27,6 @@ final class PairUpdates {
     private static final long COPY = ROWS * PairUpdateTiles.ROW;
     /** Copies: those of a block. */
     private static final int COPIES = BLOCK / ROWS;
-
-    /** Columns whose parts of sums are added at a time. */
-    private static final int FINISHED = 256;
 
     private final Workers.Task task = this::chunk;
     private final Workers.Task finish = this::finishChunk;
@@ -63,14 +56,11 @@ final class PairUpdates {
         k = depth;
         add = accumulate;
         int slab = Gemm.evenPiece(rows, Gemm.ceil(rows, SLAB), TOKENS);
-        split.choose(n, k, STRIP, OVERHEAD_COLUMNS, workers);
+        split.choose(slab, n, k, workers);
         for (first = 0; first < rows; first += slab) {
             m = Math.min(slab, rows - first);
             kept = shared.floats(Slot.RESULT, split.kept() * keptSums() / 4);
-            Gemm.launch(workers, task, split.chunks(), (long) m * n * k);
-            if (split.parts > 1) {
-                Gemm.launch(workers, finish, Gemm.ceil(n, FINISHED), 8L * split.kept() * m * n);
-            }
+            split.launch(workers, task, finish);
         }
     }
 
@@ -80,7 +70,7 @@ final class PairUpdates {
 
     private void chunk(int chunk, Scratch scratch) {
         int col = split.column(chunk);
-        int cols = Math.min(split.strip, n - col);
+        int cols = split.endColumn(chunk) - col;
         int part = split.part(chunk);
         for (int depth = split.from(part); depth < split.to(part); depth += split.depth()) {
             int end = Math.min(k, depth + split.depth());
@@ -100,8 +90,8 @@ final class PairUpdates {
     }
 
     private void finishChunk(int chunk, Scratch scratch) {
-        int col = chunk * FINISHED;
-        int cols = Math.min(FINISHED, n - col);
+        int col = split.piece(chunk);
+        int cols = split.endOfPiece(chunk) - col;
         for (int place = 1; place < split.kept(); place++) {
             for (int panel = 0; panel < panels(); panel++) {
                 addSums(kept, keptAt(place, panel, col), panel, col, cols);
@@ -164,8 +154,8 @@ final class PairUpdates {
     }
 
     /**
-     * Packs the coefficients of all panels for some rows, up to whole squares: each token's twice, zero beyond the last row. Every strip packs its own: packed
-     * once for all threads, they came from another core or from the last cache, and kept updates waiting.
+     * Packs the coefficients of all panels for some rows, up to whole squares: each token's twice, zero beyond the last row. Every chunk
+     * packs its own: packed once for all threads, they came from another core or from the last cache, and kept updates waiting.
      */
     private void pack(Scratch scratch, int from, int to) {
         MemorySegment coefficients = coefficients(scratch);

@@ -12,14 +12,8 @@ import obsprop.tensor.DType;
  */
 final class RankUpdates {
     private static final int ROWS = 4;
-    /** Columns of a strip at most: shorter pieces of memory come more slowly. */
-    private static final int STRIP = 2048;
-    /** What a strip costs beside its columns, in columns. */
-    private static final int OVERHEAD_COLUMNS = 32;
     /** Floats from row to row of a copy: not a power of two, or all would fall into the same sets of the cache. */
-    private static final int COPY_ROW = STRIP + 16;
-    /** Columns whose parts of sums are added at a time. */
-    private static final int FINISHED = 256;
+    private static final int COPY_ROW = Split.STRIP + 16;
 
     private final Workers.Task pack = this::packChunk;
     private final Workers.Task task = this::chunk;
@@ -51,15 +45,12 @@ final class RankUpdates {
         n = cols;
         k = depth;
         add = accumulate;
-        split.choose(n, k, STRIP, OVERHEAD_COLUMNS, workers);
+        split.choose(m, n, k, workers);
         coefficients = shared.floats(Slot.PACK, (long) Gemm.ceil(k, ROWS) * ROWS * m);
         sumRow = 4L * (Gemm.ceil(n, Lanes.N) + 1) * Lanes.N;
         kept = shared.floats(Slot.RESULT, split.kept() * m * sumRow / 4);
         Gemm.launch(workers, pack, Gemm.ceil(k, split.depth()), 8L * m * k);
-        Gemm.launch(workers, task, split.chunks(), (long) m * n * k);
-        if (split.parts > 1) {
-            Gemm.launch(workers, finish, Gemm.ceil(n, FINISHED), 8L * split.kept() * m * n);
-        }
+        split.launch(workers, task, finish);
     }
 
     /** {@code coefficients[row / 4][t][r] = dy[t, row + r]}, zero beyond the last row. */
@@ -86,7 +77,7 @@ final class RankUpdates {
 
     private void chunk(int chunk, Scratch scratch) {
         int col = split.column(chunk);
-        int cols = Math.min(split.strip, n - col);
+        int cols = split.endColumn(chunk) - col;
         int part = split.part(chunk);
         for (int depth = split.from(part); depth < split.to(part); depth += split.depth()) {
             int end = Math.min(k, depth + split.depth());
@@ -104,8 +95,8 @@ final class RankUpdates {
     }
 
     private void finishChunk(int chunk, Scratch scratch) {
-        int col = chunk * FINISHED;
-        int cols = Math.min(FINISHED, n - col);
+        int col = split.piece(chunk);
+        int cols = split.endOfPiece(chunk) - col;
         for (int place = 1; place < split.kept(); place++) {
             addSums(kept, keptAt(place, col), col, cols);
         }

@@ -9,30 +9,38 @@ package obsprop.kernel.cpu;
  * <p>Chunks are numbered part by part, strip by strip.
  */
 final class Split {
+    /** Columns of a strip at most: long runs of memory come fastest. */
+    static final int STRIP = 2048;
+    /** What a strip costs beside its columns, in columns. */
+    private static final int OVERHEAD_COLUMNS = 32;
+    /** Columns whose parts of sums are added at a time. */
+    private static final int FINISHED = 256;
+    /** Floats of kept sums at most, 8 MiB: what a last cache may have. With more, k is not parted. */
+    private static final long MOST_KEPT = 1 << 21;
+
     /** Columns of a strip, but for the last: whole pairs of vectors. */
-    int strip;
+    private int strip;
     /** Parts of k. */
     int parts;
+    private int m;
     private int n;
     private int k;
     private int depth;
     private int blocks;
     private int blocksOfPart;
 
-    /**
-     * Chooses strips, {@code most} columns at most, and up to a part for every thread, such that all threads end at about the same time; a
-     * strip counts as dearer by {@code overhead} columns.
-     */
-    void choose(int cols, int ofK, int most, int overhead, Workers workers) {
+    /** Chooses strips, and up to a part for every thread, such that all threads end at about the same time. */
+    void choose(int rows, int cols, int ofK, Workers workers) {
+        m = rows;
         n = cols;
         k = ofK;
         depth = Blocks.depth(k);
-        blocks = Math.max(1, Gemm.ceil(k, depth));
+        blocks = Gemm.ceil(k, depth);
         double least = Double.POSITIVE_INFINITY;
-        for (int share = blocks; Gemm.ceil(blocks, share) <= workers.threads(); share = Gemm.ceil(share, 2)) {
+        for (int share = blocks; share == blocks || mayPart(share, workers); share = Gemm.ceil(share, 2)) {
             int count = Gemm.ceil(blocks, share);
-            int columns = Gemm.evenShare(n, count, 2 * Lanes.N, most, overhead, workers);
-            double cost = share * Gemm.cost(n, count, columns, overhead, workers);
+            int columns = Gemm.evenShare(n, count, 2 * Lanes.N, STRIP, OVERHEAD_COLUMNS, workers);
+            double cost = share * Gemm.cost(n, count, columns, OVERHEAD_COLUMNS, workers);
             if (cost < least) {
                 least = cost;
                 strip = columns;
@@ -45,16 +53,41 @@ final class Split {
         }
     }
 
-    int strips() {
+    /** Whether parts may have as few as {@code share} blocks. */
+    private boolean mayPart(int share, Workers workers) {
+        return Gemm.ceil(blocks, share) <= workers.threads() && (1L + blocks - share) * m * n <= MOST_KEPT;
+    }
+
+    /** Runs a task's {@link #chunks}; where k is parted, {@code finish} then gets pieces of n, [{@link #piece}, {@link #endOfPiece}). */
+    void launch(Workers workers, Workers.Task task, Workers.Task finish) {
+        Gemm.launch(workers, task, chunks(), (long) m * n * k);
+        if (parts > 1) {
+            Gemm.launch(workers, finish, Gemm.ceil(n, FINISHED), 8L * kept() * m * n);
+        }
+    }
+
+    int piece(int chunk) {
+        return chunk * FINISHED;
+    }
+
+    int endOfPiece(int chunk) {
+        return Math.min(n, piece(chunk + 1));
+    }
+
+    private int strips() {
         return Gemm.ceil(n, strip);
     }
 
-    int chunks() {
+    private int chunks() {
         return parts * strips();
     }
 
     int column(int chunk) {
         return chunk % strips() * strip;
+    }
+
+    int endColumn(int chunk) {
+        return Math.min(n, column(chunk) + strip);
     }
 
     int part(int chunk) {
