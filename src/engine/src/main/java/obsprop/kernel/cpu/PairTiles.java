@@ -41,6 +41,11 @@ final class PairTiles {
 
     private PairTiles() {}
 
+    /** Whether one vector takes the pairs of so many tokens: packed X and tiles have half the width then. */
+    static boolean half(int tokens) {
+        return tokens <= TOKENS / 2;
+    }
+
     /** Apart, so that only programs with BF16 load vectors of ints. */
     private static final class Ints {
         /** By what a lane's BF16 of two in an int is shifted. */

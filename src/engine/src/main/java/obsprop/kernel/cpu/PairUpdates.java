@@ -124,11 +124,11 @@ final class PairUpdates {
         for (int panel = 0; panel < panels(); panel++) {
             Copies.zeroRow(sums, at + panel * ofPanel, (int) (sumsOf(cols) / 4));
         }
-        for (int first = from; first < to; first += PACKED) {
-            int end = Math.min(to, first + PACKED);
-            pack(scratch, first, end);
-            for (int row = first; row < end; row += BLOCK) {
-                updateBlock(scratch, row, Math.min(end, row + BLOCK), row - first, col, cols, sums, at, ofPanel);
+        for (int packed = from; packed < to; packed += PACKED) {
+            int end = Math.min(to, packed + PACKED);
+            pack(scratch, packed, end);
+            for (int row = packed; row < end; row += BLOCK) {
+                updateBlock(scratch, row, Math.min(end, row + BLOCK), row - packed, col, cols, sums, at, ofPanel);
             }
         }
     }

@@ -77,11 +77,6 @@ final class RowsTimesRows {
         return Gemm.ceil(m, TOKENS);
     }
 
-    /** Whether one vector takes all tokens of a panel, by pairs. */
-    private boolean half(int panel) {
-        return m - panel * TOKENS <= TOKENS / 2;
-    }
-
     private int panelChunks() {
         return Gemm.ceil(panels(), CHUNK_PANELS);
     }
@@ -214,7 +209,7 @@ final class RowsTimesRows {
             for (int panel = firstPanel; panel < lastPanel; panel++) {
                 long q = packedAt(panel, depth, deep);
                 long at = resultAt(panel - firstPanel, r);
-                if (PAIRS && half(panel)) {
+                if (PAIRS && PairTiles.half(m - panel * TOKENS)) {
                     if (inRegisters) {
                         PairTiles.multiplyHalfBf16(p, pAt, pRow, some, packed, q, deep / 2, tile);
                     } else {

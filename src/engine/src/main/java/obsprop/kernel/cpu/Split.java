@@ -3,7 +3,7 @@ package obsprop.kernel.cpu;
 /**
  * How threads share {@code dX (+)= dY W} of few tokens, [m,k] by [k,n]: by strips of columns and, where these would be short, by parts of k
  * too. So each reads runs of W of its own; where two read halves of every row, both wait longer for memory. A part is some blocks of k
- * ({@link Blocks#depth}). Its sums are kept block by block, unless it is the first, until all can be added in the order of k: that
+ * ({@link Blocks#depth}). Its sums are kept block by block, unless it is the first, until all can be added in the order of k, so that
  * results do not depend on the number of threads.
  *
  * <p>Chunks are numbered part by part, strip by strip.

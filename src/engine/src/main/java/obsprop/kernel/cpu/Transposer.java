@@ -54,7 +54,7 @@ final class Transposer {
      */
     static void pairs(
             MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, int tokens, int k, MemorySegment square) {
-        boolean half = tokens <= N / 2;
+        boolean half = PairTiles.half(tokens);
         long ofTwo = half ? BYTES : 2 * BYTES;
         int whole = Lanes.whole(k);
         for (int x = 0; x < whole; x += N) {

@@ -159,6 +159,7 @@ final class Workers implements AutoCloseable {
         }
     }
 
+    /** The same on a thread that has no scratch of its own. */
     private void drainWithLent() {
         Scratch scratch = scratches.take();
         try {
