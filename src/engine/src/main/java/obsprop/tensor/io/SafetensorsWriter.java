@@ -26,9 +26,8 @@ import obsprop.tensor.Tensor;
  * declared order. Failures of the file system surface as {@link UncheckedIOException} with a one-line message.
  */
 public final class SafetensorsWriter implements AutoCloseable {
-    private static final int STAGING_BYTES = 1 << 20;
-    /** Byte buffers count in ints; also keeps the channel's own copies, if any, small. */
-    private static final long LARGEST_WRITE = 1 << 24;
+    /** Written at once, at multiples of itself: page caches keep what arrives so in huge pages, which are read faster once mapped. */
+    private static final int STAGING_BYTES = 1 << 21;
 
     /**
      * A tensor to be written.
@@ -68,6 +67,8 @@ public final class SafetensorsWriter implements AutoCloseable {
     private final FileChannel channel;
     private final MemorySegment staging = Arena.ofAuto().allocate(STAGING_BYTES);
     private long staged;
+    /** Where in the file the staged bytes belong. */
+    private long stagedAt;
     private int current;
     /** Bytes of the current entry received so far, the staged ones included. */
     private long received;
@@ -87,7 +88,7 @@ public final class SafetensorsWriter implements AutoCloseable {
             throw e;
         }
         try {
-            writeFully(ByteBuffer.wrap(layout.start()), 0);
+            stage(MemorySegment.ofArray(layout.start()));
         } catch (IOException e) {
             close();
             throw e;
@@ -191,41 +192,40 @@ public final class SafetensorsWriter implements AutoCloseable {
     }
 
     private void append(MemorySegment bytes) throws IOException {
-        if (bytes.byteSize() > STAGING_BYTES - staged) {
+        long at = positions[current] + received;
+        if (at != stagedAt + staged) {
             flush();
+            stagedAt = at;
         }
-        if (bytes.byteSize() <= STAGING_BYTES) {
-            MemorySegment.copy(bytes, 0, staging, staged, bytes.byteSize());
-            staged += bytes.byteSize();
-        } else {
-            writeFully(bytes, positions[current] + received);
-        }
+        stage(bytes);
         received += bytes.byteSize();
     }
 
+    private void stage(MemorySegment bytes) throws IOException {
+        for (long done = 0; done < bytes.byteSize(); ) {
+            long room = STAGING_BYTES - (stagedAt + staged) % STAGING_BYTES;
+            long count = Math.min(room, bytes.byteSize() - done);
+            MemorySegment.copy(bytes, done, staging, staged, count);
+            staged += count;
+            done += count;
+            if (count == room) {
+                flush();
+            }
+        }
+    }
+
     private void flush() throws IOException {
-        writeFully(staging.asSlice(0, staged), positions[current] + received - staged);
+        ByteBuffer rest = staging.asSlice(0, staged).asByteBuffer();
+        while (rest.hasRemaining()) {
+            stagedAt += channel.write(rest, stagedAt);
+        }
         staged = 0;
     }
 
-    private void advance() throws IOException {
+    private void advance() {
         if (received == entries.get(current).bytes()) {
-            flush();
             received = 0;
             current++;
-        }
-    }
-
-    private void writeFully(MemorySegment bytes, long position) throws IOException {
-        for (long done = 0; done < bytes.byteSize(); done += LARGEST_WRITE) {
-            long count = Math.min(LARGEST_WRITE, bytes.byteSize() - done);
-            writeFully(bytes.asSlice(done, count).asByteBuffer(), position + done);
-        }
-    }
-
-    private void writeFully(ByteBuffer bytes, long position) throws IOException {
-        for (long at = position; bytes.hasRemaining(); ) {
-            at += channel.write(bytes, at);
         }
     }
 
@@ -240,6 +240,7 @@ public final class SafetensorsWriter implements AutoCloseable {
             throw new IllegalStateException("tensor " + entries.get(current).name() + " is incomplete");
         }
         try {
+            flush();
             channel.force(false);
             channel.close();
             temporary.moveTo(target);
