@@ -139,7 +139,7 @@ public interface DenseContract extends KernelsUnderTest {
     default void linearMaps(Layout layout) {
         for (DType type : WEIGHT_TYPES) {
             try (Measured measured = new Measured("linear, " + type + " " + layout)) {
-                for (int[] size : new int[][] {{1, 1, 1}, {3, 8, 16}, {7, 13, 5}, {16, 64, 40}}) {
+                for (int[] size : new int[][] {{1, 1, 1}, {3, 8, 16}, {7, 13, 5}, {16, 64, 40}, {20, 200, 33}, {135, 50, 7}, {5, 50, 1104}}) {
                     for (Transpose t : Transpose.values()) {
                         linear(measured, layout, type, t, size);
                     }

@@ -110,6 +110,16 @@ final class Copies {
         }
     }
 
+    /** Each of n floats {@code times} times side by side, a multiple of {@link Lanes#N}. */
+    static void repeat(MemorySegment x, int n, int times, MemorySegment y, long yAt) {
+        x = Lanes.plain(x);
+        y = Lanes.plain(y);
+        int vectors = times / Lanes.N;
+        for (int i = 0; i < n * vectors; i++) {
+            FloatVector.broadcast(F, Lanes.get(x, 4L * (i / vectors))).intoMemorySegment(y, yAt + (long) Lanes.BYTES * i, ORDER);
+        }
+    }
+
     /** {@code y = x} for n floats, so few that a call to copy memory would cost more. */
     static void copyRow(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
         x = Lanes.plain(x);

@@ -137,8 +137,17 @@ public final class CpuKernels implements Kernels, AutoCloseable {
 
     @Override
     public void gemm(Tensor a, Transpose transA, Tensor b, Transpose transB, Tensor c, Write write) {
+        product(a, transA, b, transB, Optional.empty(), c, write);
+    }
+
+    @Override
+    public void linear(Tensor x, Tensor weight, Transpose transpose, Optional<Tensor> bias, Tensor y, Write write) {
+        product(x, Transpose.NO, weight, transpose, bias, y, write);
+    }
+
+    private void product(Tensor a, Transpose transA, Tensor b, Transpose transB, Optional<Tensor> bias, Tensor c, Write write) {
         Gemm gemm = gemms.take();
-        gemm.run(workers, a, transA, b, transB, c, write);
+        gemm.run(workers, a, transA, b, transB, bias, c, write);
         gemms.give(gemm);
     }
 

@@ -1,5 +1,6 @@
 package obsprop.kernel.cpu;
 
+import java.util.Optional;
 import obsprop.kernel.Transpose;
 import obsprop.kernel.Write;
 import obsprop.tensor.DType;
@@ -42,6 +43,7 @@ final class Gemm {
     private final RankUpdates rankUpdates = new RankUpdates(a, b, c);
     private final PairUpdates pairUpdates = new PairUpdates(a, b, c);
     private final FirstProducts first;
+    private final Scratch scratch = new Scratch();
     private int m;
     private int n;
     private int k;
@@ -54,8 +56,9 @@ final class Gemm {
         first = new FirstProducts(!warm);
     }
 
-    /** See {@link obsprop.kernel.Kernels#gemm}. */
-    void run(Workers workers, Tensor left, Transpose transA, Tensor right, Transpose transB, Tensor out, Write write) {
+    /** See {@link obsprop.kernel.Kernels#gemm} and, where there is a bias, {@link obsprop.kernel.Kernels#linear}. */
+    void run(
+            Workers workers, Tensor left, Transpose transA, Tensor right, Transpose transB, Optional<Tensor> bias, Tensor out, Write write) {
         a.set(left, transA);
         b.set(right, transB);
         c.set(out, Transpose.NO);
@@ -66,15 +69,20 @@ final class Gemm {
         if (m == 0 || n == 0) {
             return;
         }
-        if (first.take(a, b, m, n, k)) {
-            FirstProducts.run(a, b, c, m, n, k, add);
+        boolean plain = first.take(a, b, m, n, k);
+        boolean rowsInPlace = transA == Transpose.NO && a.type == DType.F32;
+        if (!plain && rowsInPlace && transB == Transpose.YES) {
+            rowsTimesRows.run(workers, m, n, k, bias, add);
             return;
         }
-        boolean rowsInPlace = transA == Transpose.NO && a.type == DType.F32;
-        if (rowsInPlace && transB == Transpose.NO && StripProducts.small(n, k)) {
+        if (bias.isPresent()) {
+            Copies.broadcast(bias.get(), out, write, scratch);
+            add = true;
+        }
+        if (plain) {
+            FirstProducts.run(a, b, c, m, n, k, add);
+        } else if (rowsInPlace && transB == Transpose.NO && StripProducts.small(n, k)) {
             stripProducts.run(workers, m, n, k, add);
-        } else if (rowsInPlace && transB == Transpose.YES) {
-            rowsTimesRows.run(workers, m, n, k, add);
         } else if (rowsInPlace && m <= (b.type == DType.BF16 ? FEW_BF16 : FEW) && k > 0) {
             rankUpdates.run(workers, m, n, k, add);
         } else if (rowsInPlace && m <= SOME && k > 0) {

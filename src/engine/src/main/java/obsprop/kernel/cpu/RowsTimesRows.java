@@ -1,15 +1,18 @@
 package obsprop.kernel.cpu;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
+import obsprop.tensor.Tensor;
 
 /**
- * {@code Y (+)= X W^T}: vectors run over tokens, weights are broadcast from where W lies, one by one or, with 32 registers, by pairs
+ * {@code Y (+)= X W^T + b}: vectors run over tokens, weights are broadcast from where W lies, one by one or, with 32 registers, by pairs
  * ({@link PairTiles}). X is packed as panels of tokens for all threads; then each chunk of rows of W makes its part of Y^T
  * and turns it.
  *
- * <p>Sums run over k in order, in blocks of {@link #DEPTH}; by pairs, each block is the sum of one over even k and one over odd k.
+ * <p>Sums begin with the bias and run over k in order, in blocks of {@link #DEPTH}; by pairs, each block is the sum of one over even k
+ * and one over odd k.
  */
 final class RowsTimesRows {
     /** Whether k goes by pairs ({@link PairTiles}): where there are registers for it. */
@@ -47,23 +50,26 @@ final class RowsTimesRows {
     private int n;
     private int k;
     private boolean add;
+    /** Chunks of Y^T begin with this, unless it is empty. */
+    private Optional<Tensor> bias = Optional.empty();
     private int chunkRows;
     private int rowChunks;
     /** Chunks of panels that are worked on together; all others come later. */
     private int slabChunks;
     private MemorySegment packed = MemorySegment.NULL;
 
-    /** Operands: x [m,k], w the view [k,n] of W [n,k], y [m,n]. */
+    /** Operands: x [m,k], w the view [k,n] of W [n,k], y [m,n]. A bias comes with {@link #run}. */
     RowsTimesRows(Matrix x, Matrix w, Matrix y) {
         this.x = x;
         this.w = w;
         this.y = y;
     }
 
-    void run(Workers workers, int rows, int cols, int depth, boolean accumulate) {
+    void run(Workers workers, int rows, int cols, int depth, Optional<Tensor> start, boolean accumulate) {
         m = rows;
         n = cols;
         k = depth;
+        bias = start;
         add = accumulate;
         chunkRows = Gemm.evenShare(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
         rowChunks = Gemm.ceil(n, chunkRows);
@@ -111,7 +117,9 @@ final class RowsTimesRows {
         int firstPanel = (slab + inSlab % across) * CHUNK_PANELS;
         int lastPanel = Math.min(panels(), firstPanel + CHUNK_PANELS);
         MemorySegment result = scratch.floats(Slot.RESULT, (long) CHUNK_PANELS * CHUNK_ROWS * TOKENS);
-        if (k == 0) {
+        if (bias.isPresent()) {
+            start(scratch, bias.get(), row, rows, result, lastPanel - firstPanel);
+        } else if (k == 0) {
             Copies.zeroRow(result, 0, CHUNK_PANELS * CHUNK_ROWS * TOKENS);
         }
         if (!PAIRS && widensAhead(rows)) {
@@ -136,8 +144,17 @@ final class RowsTimesRows {
         }
     }
 
+    /** Every token's sum begins with its output's bias. */
+    private static void start(Scratch scratch, Tensor from, int row, int rows, MemorySegment result, int panels) {
+        MemorySegment wide = scratch.floats(Slot.ROW, CHUNK_ROWS);
+        Convert.widen(from.segment(), (long) from.dtype().bytes() * row, from.dtype(), wide, 0, rows);
+        for (int panel = 0; panel < panels; panel++) {
+            Copies.repeat(wide, rows, TOKENS, result, resultAt(panel, 0));
+        }
+    }
+
     /** Where row r of W meets a panel in the chunk's part of Y^T, [panel][row][tokens]. */
-    private long resultAt(int panel, int r) {
+    private static long resultAt(int panel, int r) {
         return 4L * TOKENS * ((long) CHUNK_ROWS * panel + r);
     }
 
@@ -172,7 +189,7 @@ final class RowsTimesRows {
             int next = row + Math.min(r + Tiles.ROWS, rows - Tiles.ROWS);
             for (int depth = 0; depth < length; depth += DEPTH) {
                 int deep = Math.min(DEPTH, length - depth);
-                boolean first = from + depth == 0;
+                boolean first = begins(from + depth);
                 long at = resultAt(0, r);
                 int widened = Tiles.ROWS * depth;
                 NarrowTiles.multiplyAhead(
@@ -186,7 +203,12 @@ final class RowsTimesRows {
         }
     }
 
-    /** Adds one block of k to rows {@code from <= r < to} of the chunk's part of Y^T; the first overwrites. */
+    /** Whether the block of k from {@code depth} on is the first that its sums hold. */
+    private boolean begins(int depth) {
+        return depth == 0 && bias.isEmpty();
+    }
+
+    /** Adds one block of k to rows {@code from <= r < to} of the chunk's part of Y^T; the first overwrites, unless there is a bias. */
     private void multiply(
             Scratch scratch, MemorySegment result, int row, int from, int to, int firstPanel, int lastPanel, int depth) {
         int deep = Math.min(DEPTH, k - depth);
@@ -194,6 +216,7 @@ final class RowsTimesRows {
         boolean readable = !PAIRS || k % 2 == 0;
         boolean inRegisters = PAIRS && readable && w.type == DType.BF16 && panels() <= PairTiles.BF16_PANELS;
         boolean inPlace = inRegisters || readable && w.type == DType.F32;
+        boolean first = begins(depth);
         MemorySegment tile = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
         for (int r = from; r < to; r += ROWS) {
@@ -215,15 +238,15 @@ final class RowsTimesRows {
                     } else {
                         PairTiles.multiplyHalf(p, pAt, pRow, some, packed, q, (deep + 1) / 2, tile);
                     }
-                    Pairs.sumHalf(tile, ROWS, result, at, depth > 0);
+                    Pairs.sumHalf(tile, ROWS, result, at, !first);
                 } else if (PAIRS) {
                     if (inRegisters) {
                         PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, deep / 2, tile);
                     } else {
                         PairTiles.multiply(p, pAt, pRow, some, packed, q, (deep + 1) / 2, tile);
                     }
-                    Pairs.sum(tile, ROWS, result, at, depth > 0);
-                } else if (depth == 0) {
+                    Pairs.sum(tile, ROWS, result, at, !first);
+                } else if (first) {
                     Tiles.multiply(p, pAt, pRow, some, packed, q, deep, result, at);
                 } else {
                     Tiles.multiply(p, pAt, pRow, some, packed, q, deep, tile, 0);

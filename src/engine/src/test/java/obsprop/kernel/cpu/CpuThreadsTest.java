@@ -325,6 +325,7 @@ final class CpuThreadsTest {
         private final Tensor x;
         private final Tensor w;
         private final Tensor half;
+        private final Tensor bias;
         private final Tensor y;
         private final Tensor dx;
         private final Tensor normed;
@@ -344,6 +345,7 @@ final class CpuThreadsTest {
             w = random(301, N);
             half = Tensor.allocate(arena, DType.BF16, 301, N);
             CpuKernels.create(1).copy(w, half);
+            bias = random(1, 301).select(0, 0);
             y = empty(rows, 301);
             dx = empty(rows, N);
             normed = empty(rows, N);
@@ -375,7 +377,7 @@ final class CpuThreadsTest {
 
         void run(CpuKernels kernels) {
             kernels.norm(x, norm, normed, stats);
-            kernels.gemm(normed, Transpose.NO, w, Transpose.YES, y, Write.OVERWRITE);
+            kernels.linear(normed, w, Transpose.YES, Optional.of(bias), y, Write.OVERWRITE);
             kernels.gemm(normed, Transpose.NO, half, Transpose.YES, y, Write.ACCUMULATE);
             kernels.activation(Activation.GELU_TANH, y, acted);
             kernels.activationVjp(Activation.GELU_ERF, acted, y, dActed);
