@@ -7,10 +7,12 @@ import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
- * {@code c (+)= op(a) op(b)} over all threads; one object serves one call at a time. Six ways, chosen by shape alone:
+ * {@code c (+)= op(a) op(b)}, plus a bias where there is one, over all threads; one object serves one call at a time. Six ways,
+ * chosen by shape alone:
  *
  * <ul>
- *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place;
+ *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place; sums begin with the bias, which all
+ *       others find in c;
  *   <li>{@code dY W} for small W ({@link StripProducts}): strips of W in place;
  *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place, and vectors run along them;
  *   <li>{@code dY W} of some, with 16 registers of any number ({@link PairUpdates}): the same, but vectors run over tokens;
@@ -58,7 +60,8 @@ final class Gemm {
 
     /** See {@link obsprop.kernel.Kernels#gemm} and, where there is a bias, {@link obsprop.kernel.Kernels#linear}. */
     void run(
-            Workers workers, Tensor left, Transpose transA, Tensor right, Transpose transB, Optional<Tensor> bias, Tensor out, Write write) {
+            Workers workers, Tensor left, Transpose transA, Tensor right, Transpose transB, Optional<Tensor> bias, Tensor out,
+            Write write) {
         a.set(left, transA);
         b.set(right, transB);
         c.set(out, Transpose.NO);

@@ -65,11 +65,11 @@ final class RowsTimesRows {
         this.y = y;
     }
 
-    void run(Workers workers, int rows, int cols, int depth, Optional<Tensor> start, boolean accumulate) {
+    void run(Workers workers, int rows, int cols, int depth, Optional<Tensor> b, boolean accumulate) {
         m = rows;
         n = cols;
         k = depth;
-        bias = start;
+        bias = b;
         add = accumulate;
         chunkRows = Gemm.evenShare(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
         rowChunks = Gemm.ceil(n, chunkRows);
