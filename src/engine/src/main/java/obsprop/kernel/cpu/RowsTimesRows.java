@@ -217,6 +217,7 @@ final class RowsTimesRows {
         boolean inRegisters = PAIRS && readable && w.type == DType.BF16 && panels() <= PairTiles.BF16_PANELS;
         boolean inPlace = inRegisters || readable && w.type == DType.F32;
         boolean first = begins(depth);
+        int pairs = (deep + 1) / 2;
         MemorySegment tile = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
         for (int r = from; r < to; r += ROWS) {
@@ -234,16 +235,16 @@ final class RowsTimesRows {
                 long at = resultAt(panel - firstPanel, r);
                 if (PAIRS && PairTiles.half(m - panel * TOKENS)) {
                     if (inRegisters) {
-                        PairTiles.multiplyHalfBf16(p, pAt, pRow, some, packed, q, deep / 2, tile);
+                        PairTiles.multiplyHalfBf16(p, pAt, pRow, some, packed, q, pairs, tile);
                     } else {
-                        PairTiles.multiplyHalf(p, pAt, pRow, some, packed, q, (deep + 1) / 2, tile);
+                        PairTiles.multiplyHalf(p, pAt, pRow, some, packed, q, pairs, tile);
                     }
                     Pairs.sumHalf(tile, ROWS, result, at, !first);
                 } else if (PAIRS) {
                     if (inRegisters) {
-                        PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, deep / 2, tile);
+                        PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, pairs, tile);
                     } else {
-                        PairTiles.multiply(p, pAt, pRow, some, packed, q, (deep + 1) / 2, tile);
+                        PairTiles.multiply(p, pAt, pRow, some, packed, q, pairs, tile);
                     }
                     Pairs.sum(tile, ROWS, result, at, !first);
                 } else if (first) {
