@@ -82,9 +82,13 @@ public class ModelPass {
                 * (4.0 * config.nHeads() * config.dHead() + 2.0 * config.dMlp());
         DType type = transformer.block(0).attention().output().weight().dtype();
         int passes = method.equals("forward") ? 1 : 2;
+        double products = tokens * weights;
+        if (passes == 2) {
+            products -= (tokens - runner.lastMlpTokens()) * 2.0 * config.dModel() * config.dMlp();
+        }
         meter = new Meter(
                 method + " " + tokens + " tokens, " + config.nLayers() + " layers, " + type + ", " + engine,
-                2.0 * passes * tokens * weights,
+                2 * passes * products,
                 passes * type.bytes() * weights, workers);
     }
 
@@ -95,9 +99,11 @@ public class ModelPass {
     /** The engine against the scalar kernels on a short prompt; a peer against the engine on the prompt itself. */
     private void proveAgreement() {
         if (engine.equals("obsprop")) {
-            Batch few = Batch.of(prompt(PROVED_TOKENS));
-            try (Transformer oracle = ModelLoader.open(Path.of(model), ScalarKernels.float32())) {
-                agree("gradient against the scalar kernels", gradient(oracle, few), gradient(transformer, few), TOLERANCE);
+            try (Transformer oracle = ModelLoader.open(Path.of(model), ScalarKernels.float32());
+                    ModelRunner few = new ObspropRunner()) {
+                few.prepare(transformer, workers, prompt(PROVED_TOKENS), observable);
+                few.forwardAndVjp();
+                agree("gradient against the scalar kernels", gradient(oracle), few.gradient(), TOLERANCE);
             }
             return;
         }
@@ -106,6 +112,7 @@ public class ModelPass {
             own.forwardAndVjp();
             runner.forwardAndVjp();
             agree("gradient against obsprop", own.gradient(), runner.gradient(), PEER_TOLERANCE);
+            own.forward();
             runner.forward();
             agree("final residual stream against obsprop", own.residual(), runner.residual(), PEER_TOLERANCE);
         }
@@ -124,10 +131,10 @@ public class ModelPass {
         }
     }
 
-    private float[] gradient(Transformer with, Batch few) {
-        try (Arena once = Arena.ofShared(); ActivationCache values = with.forward(few)) {
+    private float[] gradient(Transformer oracle) {
+        try (Arena once = Arena.ofShared(); ActivationCache values = oracle.forward(Batch.of(prompt(PROVED_TOKENS)))) {
             var target = new Propagator.Target(observable, PROVED_TOKENS - 1);
-            Tensor all = new Propagator(with).gradients(values, List.of(target), Rules.EXACT, once);
+            Tensor all = new Propagator(oracle).gradients(values, List.of(target), Rules.EXACT, once);
             return all.select(0, 0).select(0, 0).toFloats();
         }
     }

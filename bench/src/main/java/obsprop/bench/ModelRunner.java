@@ -14,7 +14,10 @@ public interface ModelRunner extends Engine {
     /** The same, and the observable's exact gradient, read at the last token, with respect to the embeddings. */
     void forwardAndVjp();
 
-    /** The final residual stream [T,d] of the last pass. */
+    /** For how many of the tokens forwardAndVjp runs the last block's MLP: all, or the one on which the observable depends. */
+    int lastMlpTokens();
+
+    /** The final residual stream [T,d] of the last call of forward. */
     float[] residual();
 
     /** The last gradient, [T,d]. */

@@ -27,6 +27,7 @@ public final class LibTorchRunner implements ModelRunner {
     private NDArray direction;
     private NDArray residual;
     private NDArray gradient;
+    private int tokens;
 
     @Override
     public String name() {
@@ -36,6 +37,7 @@ public final class LibTorchRunner implements ModelRunner {
     @Override
     public void prepare(Transformer model, int threads, int[] prompt, Observable observable) {
         manager = Torch.open(threads);
+        tokens = prompt.length;
         residual = manager.zeros(new Shape(1));
         gradient = manager.zeros(new Shape(1));
         finalNorm = TorchBlock.Norm.of(manager, model.finalNorm());
@@ -50,6 +52,11 @@ public final class LibTorchRunner implements ModelRunner {
             embedded = Torch.copy(manager, x);
             direction = Torch.copy(manager, new Propagator(model).unembed(List.of(observable), arena));
         }
+    }
+
+    @Override
+    public int lastMlpTokens() {
+        return tokens;
     }
 
     /** 0 where a key is permitted, minus infinity elsewhere: [T,T]. */

@@ -3,9 +3,11 @@ package obsprop.model;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.Segments;
 import obsprop.model.layer.Block;
+import obsprop.model.layer.PositionRows;
 import obsprop.tensor.Tensor;
 
 /**
@@ -28,10 +30,12 @@ public final class ActivationCache implements AutoCloseable {
     private final Tensor discarded;
     private final int[] tokenIds;
     private final Kernels.Replay pass;
+    private final Optional<LastHalf> lastHalf;
     private int recomputed = -1;
     private int ran = -1;
 
-    ActivationCache(Transformer model, Segments segments, Keep keep, int stopLayer, Point stopPoint) {
+    ActivationCache(
+            Transformer model, Segments segments, Keep keep, int stopLayer, Point stopPoint, Optional<PositionRows> wanted) {
         this.model = model;
         this.segments = segments;
         this.keep = keep;
@@ -54,9 +58,29 @@ public final class ActivationCache implements AutoCloseable {
                 states.add(model.block(i).allocate(kernels, arena, n, scratch));
             }
             discarded = keep == Keep.RESIDUALS ? kernels.allocate(arena, n, d) : kernels.allocate(arena, 0, d);
+            lastHalf = wanted.filter(rows -> stopLayer > 0 && model.block(stopLayer - 1).hasMiddle()).map(LastHalf::new);
         } catch (RuntimeException | Error e) {
             close();
             throw e;
+        }
+    }
+
+    /** The last block from its middle on, for some rows alone. */
+    private final class LastHalf {
+        private final PositionRows rows;
+        private final Block.State state;
+        private final Block.Scratch itsScratch;
+        private final Tensor output;
+
+        LastHalf(PositionRows rows) {
+            this.rows = rows;
+            state = stateSlot(stopLayer - 1).fromMiddle(rows);
+            itsScratch = scratch.firstRows(rows.count(segments.rows()));
+            output = rows.in(slot(stopLayer));
+        }
+
+        void run() {
+            model.block(stopLayer - 1).forwardFromMiddle(model.kernels(), state, itsScratch, output);
         }
     }
 
@@ -82,7 +106,12 @@ public final class ActivationCache implements AutoCloseable {
         model.embedding().forward(kernels, tokenIds, segments, slot(0));
         listener.at(0, Point.INPUT, slot(0));
         for (int l = 0; l < stopLayer; l++) {
-            model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
+            if (l == stopLayer - 1 && lastHalf.isPresent()) {
+                model.block(l).forwardToMiddle(kernels, slot(l), segments, stateSlot(l), scratch);
+                lastHalf.get().run();
+            } else {
+                model.block(l).forward(kernels, slot(l), segments, stateSlot(l), scratch, slot(l + 1));
+            }
             ran = l;
             recomputed = -1; // a listener may have looked into another block
             if (model.block(l).hasMiddle()) {
@@ -127,7 +156,15 @@ public final class ActivationCache implements AutoCloseable {
         return stopLayer;
     }
 
-    /** The residual stream [N,d] entering block {@code layer}, or leaving the last one run. */
+    /** Whether the pass has the residual stream leaving the last block run at this row; see {@link Transformer#allocateToRead}. */
+    boolean endsAt(int row) {
+        return lastHalf.isEmpty() || row % lastHalf.get().rows.length() == lastHalf.get().rows.position();
+    }
+
+    /**
+     * The residual stream [N,d] entering block {@code layer}, or leaving the last one run: of that a cache
+     * {@link Transformer#allocateToRead to be read at one position} has only the rows at this position.
+     */
     public Tensor residual(int layer) {
         if (layer < 0 || layer > stopLayer || keep == Keep.LAST && layer != stopLayer) {
             throw new IllegalArgumentException("the residual stream of layer " + layer + " was not kept: the pass kept "

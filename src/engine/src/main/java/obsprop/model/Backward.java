@@ -3,9 +3,11 @@ package obsprop.model;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import obsprop.kernel.Kernels;
 import obsprop.model.layer.Block;
+import obsprop.model.layer.PositionRows;
 import obsprop.model.layer.Rules;
 import obsprop.tensor.Tensor;
 
@@ -87,6 +89,10 @@ public final class Backward implements AutoCloseable {
                     + ", row " + injection.row() + " of " + rows + ", " + injection.point() + " of layer " + injection.layer()
                     + ": the sweep covers the layers " + lowest + " to " + highest);
         }
+        if (injection.layer() == cache.stopLayer() && !cache.endsAt(injection.row())) {
+            throw new IllegalArgumentException("an injection into row " + injection.row()
+                    + " of the final residual stream, which the forward pass has at another position only");
+        }
         if (injection.point() == Point.MIDDLE) {
             cache.model().requireMiddle(injection.layer());
         }
@@ -132,6 +138,7 @@ public final class Backward implements AutoCloseable {
         private final List<List<Addition>> atInput = new ArrayList<>();
         private final List<List<Addition>> atMiddle = new ArrayList<>();
         private final List<Block.VjpPass> passes = new ArrayList<>();
+        private final Optional<Entry> entry;
 
         Chunk(int first, int k, List<Injection> injections, Rules rules, int highest, int lowest) {
             this.first = first;
@@ -148,6 +155,42 @@ public final class Backward implements AutoCloseable {
             injections.stream().filter(i -> i.cotangent() >= first && i.cotangent() < first + k).forEach(this::add);
             if (cache.keep() == Keep.EVERYTHING) {
                 IntStream.range(0, cache.stopLayer()).forEach(layer -> passes.add(newPass(layer)));
+            }
+            entry = entry(injections);
+        }
+
+        private Optional<Entry> entry(List<Injection> injections) {
+            List<Injection> deepest = injections.stream().filter(i -> i.layer() == highest).toList();
+            boolean spread = deepest.stream().anyMatch(i -> i.point() == Point.MIDDLE);
+            if (spread || highest == lowest || !cache.model().block(highest - 1).hasMiddle()) {
+                return Optional.empty();
+            }
+            return PositionRows.of(cache.segments(), deepest.stream().mapToInt(Injection::row)).map(Entry::new);
+        }
+
+        /**
+         * The deepest block from its output to its middle where cotangents were injected at one position alone: until attention
+         * spreads them, all other rows are zero.
+         */
+        private final class Entry {
+            private final PositionRows at;
+            private final Tensor d;
+            private final Block.Cotangents its;
+            private final Optional<Block.VjpPass> kept;
+
+            Entry(PositionRows at) {
+                this.at = at;
+                d = at.in(rows);
+                its = slice.firstRows(d.size(0));
+                kept = passes.isEmpty() ? Optional.empty() : Optional.of(pass());
+            }
+
+            private Block.VjpPass pass() {
+                return new Block.VjpPass(cache.segments(), cache.state(highest - 1).fromMiddle(at), its, rules);
+            }
+
+            void vjpToMiddle(Block block) {
+                block.vjpToMiddle(kernels, kept.isPresent() ? kept.get() : pass(), cache.residual(highest - 1), d);
             }
         }
 
@@ -173,7 +216,11 @@ public final class Backward implements AutoCloseable {
         private void throughBlock(int layer, Listener listener) {
             Block block = cache.model().block(layer);
             Block.VjpPass pass = pass(layer);
-            block.vjpToMiddle(kernels, pass, cache.residual(layer), rows);
+            if (layer == highest - 1 && entry.isPresent()) {
+                entry.get().vjpToMiddle(block);
+            } else {
+                block.vjpToMiddle(kernels, pass, cache.residual(layer), rows);
+            }
             if (block.hasMiddle()) {
                 visit(layer, Point.MIDDLE, listener);
             }

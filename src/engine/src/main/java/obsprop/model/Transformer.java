@@ -2,6 +2,7 @@ package obsprop.model;
 
 import java.lang.foreign.Arena;
 import java.util.List;
+import java.util.Optional;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormRule;
 import obsprop.kernel.Segments;
@@ -9,6 +10,7 @@ import obsprop.kernel.Write;
 import obsprop.model.layer.Block;
 import obsprop.model.layer.Embedding;
 import obsprop.model.layer.Norm;
+import obsprop.model.layer.PositionRows;
 import obsprop.model.layer.StreamNormBlock;
 import obsprop.model.layer.Unembedding;
 import obsprop.tensor.Tensor;
@@ -94,7 +96,23 @@ public final class Transformer implements AutoCloseable {
             throw new IllegalArgumentException(
                     "stop layer " + stopLayer + " is not in 0.." + config.nLayers());
         }
-        return new ActivationCache(this, segments, keep, stopLayer, Point.INPUT);
+        return new ActivationCache(this, segments, keep, stopLayer, Point.INPUT, Optional.empty());
+    }
+
+    /**
+     * Room for full passes over prompts of one length that keep every value, to be read at one position alone, for instance
+     * the last: the last block's MLP runs for these rows only, where it does not stand beside attention, and
+     * cotangents may enter the final residual stream there only. Nothing else depends on the other rows.
+     *
+     * @throws IllegalArgumentException if the lengths differ, or no prompt has such a position
+     */
+    public ActivationCache allocateToRead(Segments segments, int position) {
+        if (position < 0 || position >= segments.longest() || segments.rows() != segments.count() * segments.longest()) {
+            throw new IllegalArgumentException("position " + position + " of each of " + segments.count() + " prompts of "
+                    + segments.rows() + " tokens, the longest of " + segments.longest() + ": all must be as long and have it");
+        }
+        var rows = new PositionRows(position, segments.longest());
+        return new ActivationCache(this, segments, Keep.EVERYTHING, config.nLayers(), Point.INPUT, Optional.of(rows));
     }
 
     /**
@@ -103,7 +121,7 @@ public final class Transformer implements AutoCloseable {
      */
     public ActivationCache allocateToMiddle(Segments segments, int layer) {
         requireMiddle(layer);
-        return new ActivationCache(this, segments, Keep.LAST, layer, Point.MIDDLE);
+        return new ActivationCache(this, segments, Keep.LAST, layer, Point.MIDDLE, Optional.empty());
     }
 
     /** A full forward pass that keeps every value the VJPs need. */

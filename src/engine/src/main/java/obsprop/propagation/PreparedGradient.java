@@ -12,7 +12,6 @@ import obsprop.model.ActivationCache;
 import obsprop.model.Backward;
 import obsprop.model.Batch;
 import obsprop.model.Injection;
-import obsprop.model.Keep;
 import obsprop.model.Point;
 import obsprop.model.Transformer;
 import obsprop.model.layer.NormSite;
@@ -53,7 +52,7 @@ public final class PreparedGradient implements AutoCloseable {
         owned.push(arena::close);
         try {
             rows = new ObservableRows(model, observable, arena);
-            cache = model.allocate(batch.segments(), Keep.EVERYTHING, layers);
+            cache = model.allocateToRead(batch.segments(), promptLength - 1);
             owned.push(cache::close);
             Backward backward = new Backward(cache, 1);
             owned.push(backward::close);
@@ -110,7 +109,7 @@ public final class PreparedGradient implements AutoCloseable {
         return gradients[layer];
     }
 
-    /** The activations of the last run. */
+    /** The activations of the last run; see {@link Transformer#allocateToRead} for what it leaves out. */
     public ActivationCache activations() {
         return cache;
     }

@@ -158,6 +158,16 @@ public final class Tensor {
         return new Tensor(from(axis, from), dtype, place, newShape, strides);
     }
 
+    /** Every {@code step}-th element along {@code axis}, {@code from <= index < to}; none where from is not before to. */
+    public Tensor slice(int axis, int from, int to, int step) {
+        Tensor all = slice(axis, Math.min(from, to), to);
+        int[] newShape = all.shape.clone();
+        newShape[axis] = Math.ceilDiv(newShape[axis], step);
+        long[] newStrides = strides.clone();
+        newStrides[axis] *= step;
+        return new Tensor(all.segment, dtype, place, newShape, newStrides);
+    }
+
     /** The sub-tensor at {@code index} along {@code axis}; the axis goes away. */
     public Tensor select(int axis, int index) {
         Objects.checkIndex(index, shape[axis]);

@@ -45,10 +45,19 @@ public sealed interface Block permits SequentialBlock, ParallelBlock, StreamNorm
      * @param stats statistics of the four norms, [N,2] each
      */
     record State(
-            Attention.State attention, Mlp.State mlp, Tensor middle, Tensor attentionSum, Tensor mlpSum, Stats stats) {}
+            Attention.State attention, Mlp.State mlp, Tensor middle, Tensor attentionSum, Tensor mlpSum, Stats stats) {
+        /** What {@link Block#forwardFromMiddle} and {@link Block#vjpToMiddle} need for these rows alone. */
+        public State fromMiddle(PositionRows rows) {
+            return new State(attention, mlp.at(rows), rows.in(middle), attentionSum, rows.in(mlpSum), stats.fromMiddle(rows));
+        }
+    }
 
     /** Statistics (mean, rstd) of a block's norms, [N,2] each. */
-    record Stats(Tensor attentionInput, Tensor attentionOutput, Tensor mlpInput, Tensor mlpOutput) {}
+    record Stats(Tensor attentionInput, Tensor attentionOutput, Tensor mlpInput, Tensor mlpOutput) {
+        Stats fromMiddle(PositionRows rows) {
+            return new Stats(attentionInput, attentionOutput, rows.in(mlpInput), rows.in(mlpOutput));
+        }
+    }
 
     /**
      * Scratch of the forward pass, shared by all layers.
@@ -62,6 +71,11 @@ public sealed interface Block permits SequentialBlock, ParallelBlock, StreamNorm
             return new Scratch(
                     kernels.allocate(arena, rows, block.attention().output().outputs()),
                     kernels.allocate(arena, rows, block.mlp().width()));
+        }
+
+        /** The same scratch for fewer rows. */
+        public Scratch firstRows(int rows) {
+            return new Scratch(normed.slice(0, 0, rows), hidden.slice(0, 0, rows));
         }
     }
 
@@ -125,11 +139,14 @@ public sealed interface Block permits SequentialBlock, ParallelBlock, StreamNorm
 
     /**
      * The second half of {@link #forward}, from the middle that {@code state} holds to y [N,d]; fills the rest of
-     * {@code state}. Not for blocks without a middle.
+     * {@code state}, which may be {@link State#fromMiddle that of some rows}. Not for blocks without a middle.
      */
     void forwardFromMiddle(Kernels kernels, State state, Scratch scratch, Tensor y);
 
-    /** From the cotangent of the output to that of the middle, in place on d [K*N,d]. */
+    /**
+     * From the cotangent of the output to that of the middle, in place on d [K*N,d]. The pass's state may be
+     * {@link State#fromMiddle that of some rows} where there is a middle; x is then not read.
+     */
     void vjpToMiddle(Kernels kernels, VjpPass pass, Tensor x, Tensor d);
 
     /** From the cotangent of the middle to that of the input x [N,d], in place on d [K*N,d]. */

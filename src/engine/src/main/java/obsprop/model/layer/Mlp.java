@@ -15,7 +15,12 @@ public sealed interface Mlp {
      * @param up [N,m], what the gate multiplies; the same tensor as gate in a plain MLP
      * @param hidden [N,m], input of the down projection; scratch
      */
-    record State(Tensor gate, Tensor up, Tensor hidden) {}
+    record State(Tensor gate, Tensor up, Tensor hidden) {
+        /** Of these rows alone. */
+        State at(PositionRows rows) {
+            return new State(rows.in(gate), rows.in(up), rows.in(hidden));
+        }
+    }
 
     /**
      * Scratch of the VJP.
