@@ -9,7 +9,7 @@ import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 
 /**
- * Matrix products on one thread, blocked for the caches: k in blocks of {@link #depth}, columns in groups of panels that
+ * Matrix products on one thread, blocked for the caches: k in {@link #count blocks}, columns in groups of panels that
  * are packed as the tiles want them, rows in sixes read in place.
  */
 final class Blocks {
@@ -19,6 +19,8 @@ final class Blocks {
     private static final int UPDATES = 28;
     /** Columns packed at once: enough of each row that memory is read in runs, few enough for L2. */
     static final int GROUP = 128;
+    /** Rows of a that are gathered at once where its columns do not follow one another: whole tiles and whole vectors. */
+    private static final int GATHERED = 48;
     /** Panels packed at once. */
     private static final int PANELS = GROUP / Tiles.WIDTH;
     /** Floats from panel to panel: not a power of two, or all would fall into the same sets of the cache. */
@@ -26,9 +28,15 @@ final class Blocks {
 
     private Blocks() {}
 
-    /** Rows of a block of k: of several, an even number of about the same size, so that two threads can share them ({@link Split}). */
-    static int depth(int k) {
-        return k <= DEPTH ? DEPTH : Gemm.evenPiece(k, 2 * Gemm.ceil(k, 2 * DEPTH), UPDATES);
+    /** Blocks of k: of several an even number, so that two threads can share them ({@link Split}). */
+    static int count(int k) {
+        return k <= DEPTH ? Gemm.ceil(k, DEPTH) : 2 * Gemm.ceil(k, 2 * DEPTH);
+    }
+
+    /** Where a block of k begins, or the one before ends; all are of about the same size. */
+    static int start(int k, int block) {
+        long units = (long) UPDATES * count(k);
+        return (int) Math.min(k, ((long) block * k + units - 1) / units * UPDATES);
     }
 
     /** {@code c (+)= a b} for a [m,k], b [k,n] of any strides (one of b's being 1), c F32 [m,n] with unit column stride. */
@@ -39,9 +47,9 @@ final class Blocks {
             }
         }
         // Columns inside: the hardware has then fetched the next group of the same rows of b.
-        int block = depth(k);
-        for (int depth = 0; depth < k; depth += block) {
-            int deep = Math.min(block, k - depth);
+        for (int block = 0; block < count(k); block++) {
+            int depth = start(k, block);
+            int deep = start(k, block + 1) - depth;
             for (int j = 0; j < n; j += GROUP) {
                 int width = Math.min(GROUP, n - j);
                 packGroup(scratch, b, depth, deep, j, width);
@@ -156,8 +164,11 @@ final class Blocks {
         boolean inPlace = a.type == DType.F32 && a.col == 1;
         for (int i = 0; i < m; i += Tiles.ROWS) {
             int rows = Math.min(Tiles.ROWS, m - i);
-            MemorySegment p = inPlace ? a.segment : gatherRows(scratch, a, i, rows, depth, deep);
-            long pAt = inPlace ? a.bytes(i, depth) : 0;
+            if (!inPlace && i % GATHERED == 0) {
+                gatherRows(scratch, a, i, Math.min(GATHERED, m - i), depth, deep);
+            }
+            MemorySegment p = inPlace ? a.segment : gathered(scratch);
+            long pAt = inPlace ? a.bytes(i, depth) : 4L * DEPTH * (i % GATHERED);
             long pRow = inPlace ? 4 * a.row : 4L * DEPTH;
             for (int done = 0; done < width; done += Tiles.WIDTH) {
                 Tiles.multiply(p, pAt, pRow, rows, packed, 4L * PANEL * (done / Tiles.WIDTH), deep, tile, 0);
@@ -167,27 +178,26 @@ final class Blocks {
         }
     }
 
+    private static MemorySegment gathered(Scratch scratch) {
+        return scratch.floats(Slot.GATHERED, (long) DEPTH * GATHERED);
+    }
+
     /** Rows of {@code a} as contiguous F32, [rows][DEPTH], whatever its type and strides. */
-    private static MemorySegment gatherRows(Scratch scratch, Matrix a, int i, int rows, int depth, int deep) {
-        MemorySegment gathered = scratch.floats(Slot.WIDENED, (long) DEPTH * Tiles.WIDTH);
-        if (a.col == 1) {
-            for (int r = 0; r < rows; r++) {
+    private static void gatherRows(Scratch scratch, Matrix a, int i, int rows, int depth, int deep) {
+        MemorySegment gathered = gathered(scratch);
+        if (a.row == 1 && a.type == DType.F32) {
+            MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
+            Transposer.run(a.segment, a.bytes(i, depth), 4 * a.col, gathered, 0, 4L * DEPTH, deep, rows, false, square);
+            return;
+        }
+        for (int r = 0; r < rows; r++) {
+            if (a.col == 1) {
                 Convert.widen(a.segment, a.bytes(i + r, depth), a.type, gathered, 4L * DEPTH * r, deep);
+                continue;
             }
-            return gathered;
-        }
-        for (int x = 0; x < deep; x++) {
-            if (a.type == DType.F32) {
-                for (int r = 0; r < rows; r++) {
-                    float value = Lanes.get(a.segment, a.bytes(i + r, depth + x));
-                    Lanes.set(gathered, 4L * (DEPTH * r + x), value);
-                }
-            } else {
-                for (int r = 0; r < rows; r++) {
-                    Convert.widen(a.segment, a.bytes(i + r, depth + x), a.type, gathered, 4L * (DEPTH * r + x), 1);
-                }
+            for (int x = 0; x < deep; x++) {
+                Convert.widen(a.segment, a.bytes(i + r, depth + x), a.type, gathered, 4L * (DEPTH * r + x), 1);
             }
         }
-        return gathered;
     }
 }

@@ -21,7 +21,7 @@ import obsprop.tensor.Tensor;
  * </ul>
  *
  * <p>The order of an element's sum depends on neither the number of rows of a nor the chunk or the thread: the rows of a never
- * influence each other. It runs over k in order, in blocks of {@link Blocks#depth}, but in {@code X W^T}, which has its own.
+ * influence each other. It runs over k in order, in {@link Blocks#count blocks}, but in {@code X W^T}, which has its own.
  */
 final class Gemm {
     /** Multiply-adds below which a hand-off to other threads costs more than it saves. */

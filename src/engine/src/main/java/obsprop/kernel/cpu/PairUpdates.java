@@ -10,7 +10,7 @@ import obsprop.tensor.DType;
  * cache, tokens side by side, and are turned at the end. Other types than F32 are widened, an update's rows at a time; BF16 for few
  * panels, where there are 32 registers, in these.
  *
- * <p>Sums run over k in order, in blocks of {@link Blocks#depth}.
+ * <p>Sums run over k in order, in {@link Blocks#count blocks}.
  */
 final class PairUpdates {
     private static final int ROWS = PairUpdateTiles.ROWS;
@@ -72,13 +72,14 @@ final class PairUpdates {
         int col = split.column(chunk);
         int cols = split.endColumn(chunk) - col;
         int part = split.part(chunk);
-        for (int depth = split.from(part); depth < split.to(part); depth += split.depth()) {
-            int end = Math.min(k, depth + split.depth());
-            if (split.opens(depth)) {
-                sumBlock(scratch, depth, end, col, cols, kept, keptAt(split.place(depth), 0, col), keptOfPanel());
+        for (int block = split.from(part); block < split.to(part); block++) {
+            int start = Blocks.start(k, block);
+            int end = Blocks.start(k, block + 1);
+            if (split.opens(block)) {
+                sumBlock(scratch, start, end, col, cols, kept, keptAt(split.place(block), 0, col), keptOfPanel());
             } else {
                 MemorySegment sums = scratch.floats(Slot.RESULT, panels() * sumsOf(cols) / 4);
-                sumBlock(scratch, depth, end, col, cols, sums, 0, sumsOf(cols));
+                sumBlock(scratch, start, end, col, cols, sums, 0, sumsOf(cols));
                 for (int panel = 0; panel < panels(); panel++) {
                     addSums(sums, panel * sumsOf(cols), panel, col, cols);
                 }

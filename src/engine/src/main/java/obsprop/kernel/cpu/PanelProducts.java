@@ -8,7 +8,7 @@ import obsprop.kernel.cpu.Scratch.Slot;
  * rows and those of dX lie thousands of bytes apart, so that a column of them falls into a few sets of every cache: W is read once, and
  * sums are kept together, tile by tile, until k ends.
  *
- * <p>Sums run over k in order, in blocks of {@link Blocks#depth}.
+ * <p>Sums run over k in order, in {@link Blocks#count blocks}.
  */
 final class PanelProducts {
     private static final int ROWS = Tiles.ROWS;
@@ -67,9 +67,9 @@ final class PanelProducts {
         long panelOfSums = 4L * Gemm.ceil(rows, ROWS) * Tiles.SIZE;
         MemorySegment sums = scratch.floats(Slot.RESULT, Gemm.ceil(cols, WIDTH) * panelOfSums / 4);
         // Columns inside: the hardware has then fetched the next group of the same rows of W.
-        int block = Blocks.depth(k);
-        for (int depth = 0; depth < k; depth += block) {
-            int deep = Math.min(block, k - depth);
+        for (int block = 0; block < Blocks.count(k); block++) {
+            int depth = Blocks.start(k, block);
+            int deep = Blocks.start(k, block + 1) - depth;
             for (int j = 0; j < cols; j += GROUP) {
                 int width = Math.min(GROUP, cols - j);
                 Blocks.packGroup(scratch, w, depth, deep, col + j, width);

@@ -49,14 +49,14 @@ final class RankUpdates {
         coefficients = shared.floats(Slot.PACK, (long) Gemm.ceil(k, ROWS) * ROWS * m);
         sumRow = 4L * (Gemm.ceil(n, Lanes.N) + 1) * Lanes.N;
         kept = shared.floats(Slot.RESULT, split.kept() * m * sumRow / 4);
-        Gemm.launch(workers, pack, Gemm.ceil(k, split.depth()), 8L * m * k);
+        Gemm.launch(workers, pack, Blocks.count(k), 8L * m * k);
         split.launch(workers, task, finish);
     }
 
     /** {@code coefficients[row / 4][t][r] = dy[t, row + r]}, zero beyond the last row. */
-    private void packChunk(int chunk, Scratch scratch) {
-        int end = Math.min(k, (chunk + 1) * split.depth());
-        for (int row = chunk * split.depth(); row < end; row += ROWS) {
+    private void packChunk(int block, Scratch scratch) {
+        int end = Blocks.start(k, block + 1);
+        for (int row = Blocks.start(k, block); row < end; row += ROWS) {
             int rows = Math.min(ROWS, end - row);
             for (int t = 0; t < m; t++) {
                 long from = dy.bytes(t, row);
@@ -79,13 +79,14 @@ final class RankUpdates {
         int col = split.column(chunk);
         int cols = split.endColumn(chunk) - col;
         int part = split.part(chunk);
-        for (int depth = split.from(part); depth < split.to(part); depth += split.depth()) {
-            int end = Math.min(k, depth + split.depth());
-            if (split.opens(depth)) {
-                sumBlock(scratch, depth, end, col, cols, kept, keptAt(split.place(depth), col));
+        for (int block = split.from(part); block < split.to(part); block++) {
+            int start = Blocks.start(k, block);
+            int end = Blocks.start(k, block + 1);
+            if (split.opens(block)) {
+                sumBlock(scratch, start, end, col, cols, kept, keptAt(split.place(block), col));
             } else {
                 MemorySegment sums = scratch.floats(Slot.RESULT, m * sumRow / 4);
-                sumBlock(scratch, depth, end, col, cols, sums, 0);
+                sumBlock(scratch, start, end, col, cols, sums, 0);
                 addSums(sums, 0, col, cols);
             }
         }

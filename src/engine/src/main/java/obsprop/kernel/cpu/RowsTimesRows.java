@@ -52,8 +52,8 @@ final class RowsTimesRows {
     private boolean add;
     /** Chunks of Y^T begin with this, unless it is empty. */
     private Optional<Tensor> bias = Optional.empty();
-    private int chunkRows;
-    private int rowChunks;
+    /** Rows of W. */
+    private final Pieces pieces = new Pieces();
     /** Chunks of panels that are worked on together; all others come later. */
     private int slabChunks;
     private MemorySegment packed = MemorySegment.NULL;
@@ -71,12 +71,11 @@ final class RowsTimesRows {
         k = depth;
         bias = b;
         add = accumulate;
-        chunkRows = Gemm.evenShare(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
-        rowChunks = Gemm.ceil(n, chunkRows);
+        pieces.cut(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
         slabChunks = Math.clamp(IN_L3 / ((long) CHUNK_PANELS * TOKENS * Math.max(1, k)), 1, panelChunks());
         packed = shared.floats(Slot.PACK, (long) panels() * TOKENS * (k + k % 2));
         Gemm.launch(workers, pack, panels() * Gemm.ceil(k, DEPTH), 8L * m * k);
-        Gemm.launch(workers, turned, rowChunks * panelChunks(), (long) m * n * k);
+        Gemm.launch(workers, turned, pieces.count() * panelChunks(), (long) m * n * k);
     }
 
     private int panels() {
@@ -109,11 +108,11 @@ final class RowsTimesRows {
     }
 
     private void turnedChunk(int chunk, Scratch scratch) {
-        int slab = chunk / (rowChunks * slabChunks) * slabChunks;
+        int slab = chunk / (pieces.count() * slabChunks) * slabChunks;
         int across = Math.min(slabChunks, panelChunks() - slab);
-        int inSlab = chunk - slab * rowChunks;
-        int row = inSlab / across * chunkRows;
-        int rows = Math.min(chunkRows, n - row);
+        int inSlab = chunk - slab * pieces.count();
+        int row = pieces.start(inSlab / across);
+        int rows = pieces.size(inSlab / across);
         int firstPanel = (slab + inSlab % across) * CHUNK_PANELS;
         int lastPanel = Math.min(panels(), firstPanel + CHUNK_PANELS);
         MemorySegment result = scratch.floats(Slot.RESULT, (long) CHUNK_PANELS * CHUNK_ROWS * TOKENS);

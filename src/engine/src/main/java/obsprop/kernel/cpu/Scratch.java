@@ -15,6 +15,7 @@ final class Scratch {
         RESULT,
         SQUARE,
         WIDENED,
+        GATHERED,
         SCORES,
         COTANGENTS,
         FACTORS,

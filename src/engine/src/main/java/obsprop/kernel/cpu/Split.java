@@ -2,8 +2,8 @@ package obsprop.kernel.cpu;
 
 /**
  * How threads share {@code dX (+)= dY W} of few tokens, [m,k] by [k,n]: by strips of columns and, where these would be short, by parts of k
- * too. So each reads runs of W of its own; where two read halves of every row, both wait longer for memory. A part is some blocks of k
- * ({@link Blocks#depth}). Its sums are kept block by block, unless it is the first, until all can be added in the order of k, so that
+ * too. So each reads runs of W of its own; where two read halves of every row, both wait longer for memory. A part is some of the
+ * {@link Blocks#count blocks} of k. Its sums are kept block by block, unless it is the first, until all can be added in the order of k, so that
  * results do not depend on the number of threads.
  *
  * <p>Chunks are numbered part by part, strip by strip.
@@ -25,7 +25,6 @@ final class Split {
     private int m;
     private int n;
     private int k;
-    private int depth;
     private int blocks;
     private int blocksOfPart;
 
@@ -34,8 +33,7 @@ final class Split {
         m = rows;
         n = cols;
         k = ofK;
-        depth = Blocks.depth(k);
-        blocks = Gemm.ceil(k, depth);
+        blocks = Blocks.count(k);
         double least = Double.POSITIVE_INFINITY;
         for (int share = blocks; share == blocks || mayPart(share, workers); share = Gemm.ceil(share, 2)) {
             int count = Gemm.ceil(blocks, share);
@@ -94,18 +92,14 @@ final class Split {
         return chunk / strips();
     }
 
-    /** Where a part begins in k. */
+    /** The first block of a part. */
     int from(int part) {
-        return part * blocksOfPart * depth;
+        return part * blocksOfPart;
     }
 
-    /** Where it ends. */
+    /** The block after its last. */
     int to(int part) {
-        return Math.min(k, from(part + 1));
-    }
-
-    int depth() {
-        return depth;
+        return Math.min(blocks, from(part + 1));
     }
 
     /** Sums that are kept: those of the first part, and of every block of the others. */
@@ -113,13 +107,13 @@ final class Split {
         return 1 + blocks - blocksOfPart;
     }
 
-    /** Whether the sums of the block that begins at {@code row} are kept as they are, and not added to those before. */
-    boolean opens(int row) {
-        return row == 0 || row >= from(1);
+    /** Whether the sums of a block are kept as they are, and not added to those before. */
+    boolean opens(int block) {
+        return block == 0 || block >= blocksOfPart;
     }
 
-    /** The place, of {@link #kept}, of the block that begins at {@code row}. */
-    int place(int row) {
-        return Math.max(0, row / depth - blocksOfPart + 1);
+    /** The place, of {@link #kept}, of a block. */
+    int place(int block) {
+        return Math.max(0, block - blocksOfPart + 1);
     }
 }

@@ -12,7 +12,7 @@ import obsprop.tensor.Tensor;
  * wide as a tile, is read where it lies, by four rows of a after the other. Other types than F32 and BF16, and ragged edges, go
  * through a copy.
  *
- * <p>Sums run in the order of k, in blocks of {@link Blocks#depth}.
+ * <p>Sums run in the order of k, in {@link Blocks#count blocks}.
  */
 final class StripProducts {
     /** Elements of the largest weight. In BF16 it takes half of an L2 of 1 MiB. */
@@ -97,10 +97,11 @@ final class StripProducts {
         int col = chunk % across * columns;
         int rows = Math.min(CHUNK_ROWS, m - row);
         int end = Math.min(n, col + columns);
-        int block = Blocks.depth(k);
-        for (int depth = 0; depth < k; depth += block) {
+        for (int block = 0; block < Blocks.count(k); block++) {
+            int depth = Blocks.start(k, block);
+            int deep = Blocks.start(k, block + 1) - depth;
             for (int j = col; j < end; j += StripTiles.COLUMNS) {
-                strip(scratch, row, rows, j, Math.min(StripTiles.COLUMNS, end - j), depth, Math.min(block, k - depth));
+                strip(scratch, row, rows, j, Math.min(StripTiles.COLUMNS, end - j), depth, deep);
             }
         }
     }

@@ -61,10 +61,12 @@ final class CpuThreadsTest {
                 CpuKernels.create(1).copy(large, half);
                 for (Tensor weight : List.of(large, half)) {
                     for (int rows : new int[] {FEW, 40, MANY}) {
-                        Tensor x = any.random(rows, size[0]);
-                        float[] one = product(any, x, weight, 1);
-                        for (int threads : new int[] {2, 3, 7, 16}) {
-                            assertArrayEquals(one, product(any, x, weight, threads), rows + " rows, " + threads + " threads");
+                        for (Transpose turned : Transpose.values()) {
+                            Tensor x = any.random(rows, size[turned == Transpose.NO ? 0 : 1]);
+                            float[] one = product(any, x, weight, turned, 1);
+                            for (int threads : new int[] {2, 3, 7, 16}) {
+                                assertArrayEquals(one, product(any, x, weight, turned, threads), rows + " rows, " + threads + " threads");
+                            }
                         }
                     }
                 }
@@ -139,10 +141,10 @@ final class CpuThreadsTest {
         }
     }
 
-    private static float[] product(Layer any, Tensor x, Tensor weight, int threads) {
-        Tensor y = any.empty(x.size(0), weight.size(1));
+    private static float[] product(Layer any, Tensor x, Tensor weight, Transpose turned, int threads) {
+        Tensor y = any.empty(x.size(0), weight.size(turned == Transpose.NO ? 1 : 0));
         try (CpuKernels kernels = WarmKernels.create(threads)) {
-            kernels.gemm(x, Transpose.NO, weight, Transpose.NO, y, Write.OVERWRITE);
+            kernels.gemm(x, Transpose.NO, weight, turned, y, Write.OVERWRITE);
         }
         return y.toFloats();
     }
