@@ -64,6 +64,8 @@ public interface AttentionContract extends KernelsUnderTest {
             shape(6, 3, 13, new AttentionSpec(0.3, 4, AttentionSpec.NO_CAP), 2, 13, 64, 5),
             shape(4, 2, 16, new AttentionSpec(0.25, 3, AttentionSpec.NO_CAP), 1, 4, 11, 16, 17, 1),
             shape(2, 2, 32, uncapped(0.2), 1, 5, 8),
+            shape(14, 7, 64, new AttentionSpec(0.12, 9, AttentionSpec.NO_CAP), 1, 16, 5),
+            shape(40, 5, 256, uncapped(0.06), 1, 4, 8),
             shape(3, 1, 16, new AttentionSpec(0.25, 64, 2), 2, 70, 2),
             shape(2, 2, 20, new AttentionSpec(0.2, AttentionSpec.NO_WINDOW, 5), 4, 133),
             shape(2, 1, 8, uncapped(0.5), 1, 40, 70, 3),

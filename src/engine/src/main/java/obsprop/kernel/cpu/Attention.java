@@ -141,8 +141,10 @@ final class Attention {
             b++;
         }
         if (shortPrompts.takes(b)) {
-            if (head == 0) {
-                shortPrompts.forward(scratch, b);
+            int headsPerGroup = heads() / groups();
+            int run = shortPrompts.groupsAtOnce(b) * headsPerGroup;
+            if (head % run == 0) {
+                shortPrompts.forward(scratch, b, head, Math.min(heads(), head + run));
             }
             return;
         }
@@ -243,8 +245,10 @@ final class Attention {
         int last = Math.min(cotangents(), first + SHARING);
         int headsPerGroup = heads() / groups();
         if (shortPrompts.takes(b)) {
-            if (group == 0) {
-                shortPrompts.backward(scratch, b, first, last);
+            int run = shortPrompts.groupsAtOnce(b);
+            if (group % run == 0) {
+                int end = Math.min(groups(), group + run);
+                shortPrompts.backward(scratch, b, group * headsPerGroup, end * headsPerGroup, first, last);
             }
             return;
         }

@@ -243,10 +243,10 @@ final class PairUpdates {
             for (int x = 0; x < cols && tokens > 0; x += Lanes.N) {
                 long from = at + VECTOR * (x + half);
                 long to = dx.bytes(first + token, col + x);
-                if (tokens == TOKENS / 2 && x + Lanes.N <= cols && !add) {
-                    Transposer.squareOfPairs(kept, from, 2 * VECTOR, dx.segment, to, 4 * dx.row, square);
+                if (tokens == TOKENS / 2 && x + Lanes.N <= cols) {
+                    Transposer.squareOfPairs(kept, from, 2 * VECTOR, dx.segment, to, 4 * dx.row, add, square);
                 } else {
-                    Transposer.squareOfPairs(kept, from, 2 * VECTOR, square, 0, VECTOR, square);
+                    Transposer.squareOfPairs(kept, from, 2 * VECTOR, square, 0, VECTOR, false, square);
                     Tiles.write(square, VECTOR, tokens, Math.min(Lanes.N, cols - x), dx.segment, to, 4 * dx.row, add);
                 }
             }

@@ -20,6 +20,9 @@ import obsprop.tensor.Tensor;
  * the processor has independent work. The prompt's length and the heads' width alone decide that it goes this way.
  */
 final class ShortAttention {
+    /** Multiply-adds of a product that are worth a chunk of their own. */
+    private static final int WORTHWHILE = 100_000;
+
     private final Attention job;
 
     ShortAttention(Attention job) {
@@ -31,8 +34,12 @@ final class ShortAttention {
         return job.segments.length(b) <= N && job.q.size(2) % N == 0 && !job.spec.capped();
     }
 
-    private int heads() {
-        return job.q.size(1);
+    /** Groups of heads, of prompt {@code b}, that are worth a chunk. */
+    int groupsAtOnce(int b) {
+        int heads = job.q.size(1);
+        int groups = job.k.size(1);
+        long length = job.segments.length(b);
+        return Math.clamp(WORTHWHILE / (length * length * job.q.size(2) * (heads / groups)), 1, groups);
     }
 
     private int group(int head) {
@@ -45,33 +52,32 @@ final class ShortAttention {
 
     // ---- forward
 
-    /** All heads of prompt {@code b}. */
-    void forward(Scratch scratch, int b) {
+    /** Heads {@code first <= head < last} of prompt {@code b}. */
+    void forward(Scratch scratch, int b, int first, int last) {
         int start = job.segments.start(b);
         int length = job.segments.length(b);
-        int rows = heads() * length;
+        int rows = (last - first) * length;
         MemorySegment scores = scratch.floats(Slot.SCORES, (long) N * (rows + 3));
         MemorySegment tops = scratch.floats(Slot.ROW, rows);
         MemorySegment sums = scratch.floats(Slot.ROW2, rows);
-        rowsTimesRows(scratch, job.q, start, job.k, start, length, scores);
-        mask(scores, length);
+        rowsTimesRows(scratch, job.q, start, job.k, start, length, first, last, scores);
+        mask(scores, length, last - first);
         fromTops(scores, tops, rows);
         VectorMath.exp(scores, 0, scores, 0, BYTES * rows);
         normalise(scores, tops, sums, rows, length);
-        for (int head = 0; head < heads(); head++) {
-            long from = (long) BYTES * length * head;
+        for (int head = first; head < last; head++) {
+            long from = (long) BYTES * length * (head - first);
             combine(scores, from, BYTES, 4, length, job.v, start, group(head), job.z, start, head, false);
             for (int t = 0; t < length; t++) {
                 long lseAt = 4 * ((start + t) * job.lse.stride(0) + head);
-                Lanes.set(job.lse.segment(), lseAt, Lanes.get(tops, 4L * (length * head + t)));
+                Lanes.set(job.lse.segment(), lseAt, Lanes.get(tops, 4L * (length * (head - first) + t)));
             }
         }
     }
 
-    /** Scales the scores of all heads; -infinity where masked. */
-    private void mask(MemorySegment scores, int length) {
+    /** Scales the scores of some heads; -infinity where masked. */
+    private void mask(MemorySegment scores, int length, int heads) {
         float scale = (float) job.spec.scale();
-        int heads = heads();
         for (int t = 0; t < length; t++) {
             VectorMask<Float> seen = VectorMask.fromLong(F, (2L << t) - (1L << job.spec.firstKey(t)));
             for (int head = 0; head < heads; head++) {
@@ -103,22 +109,24 @@ final class ShortAttention {
         Copies.addRow(1f, sums, 0, tops, 0, rows);
     }
 
-    /** {@code out[h][t][j] = x[t, h] . y[j, group(h)]}, a vector for each t, zero from {@code length} on. */
-    private void rowsTimesRows(Scratch scratch, Tensor x, long xRow, Tensor y, long yRow, int length, MemorySegment out) {
+    /** {@code out[h - first][t][j] = x[t, h] . y[j, group(h)]}, a vector for each t, zero from {@code length} on. */
+    private void rowsTimesRows(
+            Scratch scratch, Tensor x, long xRow, Tensor y, long yRow, int length, int first, int last, MemorySegment out) {
         int depth = x.size(2);
-        int groups = y.size(1);
+        int firstGroup = group(first);
+        int groups = group(last - 1) + 1 - firstGroup;
         MemorySegment turned = scratch.floats(Slot.PACK, (long) groups * depth * N);
         Copies.zeroRow(turned, 0, groups * depth * N);
         // Heads that lie together are turned as one.
         int run = y.stride(1) == depth ? groups * depth : depth;
-        for (int first = 0; first < groups * depth; first += run) {
+        for (int column = 0; column < groups * depth; column += run) {
             for (int j = 0; j < length; j++) {
-                turn(y.segment(), at(y, yRow + j, first / depth), turned, (long) BYTES * first + 4L * j, run);
+                turn(y.segment(), at(y, yRow + j, firstGroup + column / depth), turned, (long) BYTES * column + 4L * j, run);
             }
         }
-        for (int head = 0; head < heads(); head++) {
+        for (int head = first; head < last; head++) {
             multiply(x.segment(), at(x, xRow, head), 4 * x.stride(0), length, depth,
-                    turned, (long) BYTES * depth * group(head), out, (long) BYTES * length * head);
+                    turned, (long) BYTES * depth * (group(head) - firstGroup), out, (long) BYTES * length * (head - first));
         }
     }
 
@@ -162,23 +170,24 @@ final class ShortAttention {
 
     // ---- VJP
 
-    /** All heads of prompt {@code b}. */
-    void backward(Scratch scratch, int b, int firstCotangent, int lastCotangent) {
+    /** Heads {@code first <= head < last}, whole groups, of prompt {@code b}. */
+    void backward(Scratch scratch, int b, int first, int last, int firstCotangent, int lastCotangent) {
         int start = job.segments.start(b);
         int length = job.segments.length(b);
-        MemorySegment weights = scratch.floats(Slot.SCORES, (long) N * (heads() * length + 3));
-        rowsTimesRows(scratch, job.q, start, job.k, start, length, weights);
-        mask(weights, length);
-        toPattern(weights, start, length);
+        int heads = last - first;
+        MemorySegment weights = scratch.floats(Slot.SCORES, (long) N * (heads * length + 3));
+        rowsTimesRows(scratch, job.q, start, job.k, start, length, first, last, weights);
+        mask(weights, length, heads);
+        toPattern(weights, start, length, first, last);
         for (int c = firstCotangent; c < lastCotangent; c++) {
             long row = (long) c * job.segments.rows() + start;
             boolean exact = job.rule == AttentionRule.EXACT;
-            MemorySegment ds = exact ? scoreCotangents(scratch, weights, row, start, length) : weights;
-            for (int head = 0; head < heads(); head++) {
-                long at = (long) BYTES * length * head;
+            MemorySegment ds = exact ? scoreCotangents(scratch, weights, row, start, length, first, last) : weights;
+            for (int head = first; head < last; head++) {
+                long at = (long) BYTES * length * (head - first);
                 int group = group(head);
                 // The first head of a group overwrites what the others add to.
-                boolean add = head > 0 && group(head - 1) == group;
+                boolean add = head > first && group(head - 1) == group;
                 combine(weights, at, 4, BYTES, length, job.dz, row, head, job.out.dv(), row, group, add);
                 if (exact) {
                     combine(ds, at, BYTES, 4, length, job.k, start, group, job.out.dq(), row, head, false);
@@ -189,27 +198,29 @@ final class ShortAttention {
     }
 
     /** Scores to {@code exp(s - lse)}, divided by their sum as in {@link Softmax#expMinus}. */
-    private void toPattern(MemorySegment scores, int start, int length) {
-        for (int head = 0; head < heads(); head++) {
+    private void toPattern(MemorySegment scores, int start, int length, int first, int last) {
+        int rows = (last - first) * length;
+        for (int head = first; head < last; head++) {
             for (int t = 0; t < length; t++) {
                 float log = Lanes.get(job.lse.segment(), 4 * ((start + t) * job.lse.stride(0) + head));
-                long at = (long) BYTES * (length * head + t);
+                long at = (long) BYTES * (length * (head - first) + t);
                 Lanes.store(Lanes.load(scores, at).sub(log), scores, at);
             }
         }
-        VectorMath.exp(scores, 0, scores, 0, BYTES * heads() * length);
-        for (int r = 0; r < heads() * length; r++) {
+        VectorMath.exp(scores, 0, scores, 0, BYTES * rows);
+        for (int r = 0; r < rows; r++) {
             long at = (long) BYTES * r;
             Lanes.store(Lanes.load(scores, at).mul(1 / Lanes.sum(scores, at, length)), scores, at);
         }
     }
 
     /** {@code ds = scale * A * (dA - sum A dA)} with {@code dA[t, j] = dz[t] . v[j]}. */
-    private MemorySegment scoreCotangents(Scratch scratch, MemorySegment weights, long row, int start, int length) {
-        int rows = heads() * length;
+    private MemorySegment scoreCotangents(
+            Scratch scratch, MemorySegment weights, long row, int start, int length, int first, int last) {
+        int rows = (last - first) * length;
         MemorySegment ds = scratch.floats(Slot.COTANGENTS, (long) N * (rows + 3));
         MemorySegment products = scratch.floats(Slot.FACTORS, (long) N * rows);
-        rowsTimesRows(scratch, job.dz, row, job.v, start, length, ds);
+        rowsTimesRows(scratch, job.dz, row, job.v, start, length, first, last, ds);
         float scale = (float) job.spec.scale();
         for (int r = 0; r < rows; r++) {
             long at = (long) BYTES * r;

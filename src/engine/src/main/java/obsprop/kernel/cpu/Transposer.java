@@ -61,7 +61,7 @@ final class Transposer {
             long at = toAt + x / 2 * ofTwo;
             if (half) {
                 copyPadded(from, fromAt + 4L * x, fromRow, tokens, N / 2, square);
-                squareOfPairs(square, 0, BYTES, to, at, BYTES, square);
+                squareOfPairs(square, 0, BYTES, to, at, BYTES, false, square);
             } else {
                 rounds(from, fromAt + 4L * x, fromRow, tokens, square);
                 Copies.copyRow(square, 0, to, at, N * N);
@@ -101,18 +101,27 @@ final class Transposer {
         }
     }
 
-    /** {@code to[j, i] = from[i, j]} for N / 2 rows of {@code to}, columns of pairs that stay together, {@code from} N / 2 vectors. */
+    /**
+     * {@code to[j, i] = from[i, j]}, or {@code +=}, for N / 2 rows of {@code to}, columns of pairs that stay together, {@code from} N / 2
+     * vectors.
+     */
     static void squareOfPairs(
-            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, MemorySegment square) {
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, boolean add, MemorySegment square) {
+        MemorySegment last = add ? square : to;
+        long lastAt = add ? 0 : toAt;
+        long lastRow = add ? BYTES : toRow;
         if (N == 4) {
-            exchange(from, fromAt, fromRow, to, toAt, toRow, N / 2, 1, XOR_FIRST, BIT_FIRST);
-            return;
+            exchange(from, fromAt, fromRow, last, lastAt, lastRow, N / 2, 1, XOR_FIRST, BIT_FIRST);
+        } else {
+            exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, N / 4, XOR_FIRST, BIT_FIRST);
+            if (N == 16) {
+                exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 2, XOR_4, BIT_4);
+            }
+            exchange(square, 0, BYTES, last, lastAt, lastRow, N / 2, 1, XOR_2, BIT_2);
         }
-        exchange(from, fromAt, fromRow, square, 0, BYTES, N / 2, N / 4, XOR_FIRST, BIT_FIRST);
-        if (N == 16) {
-            exchange(square, 0, BYTES, square, 0, BYTES, N / 2, 2, XOR_4, BIT_4);
+        if (add) {
+            add(square, to, toAt, toRow, N / 2);
         }
-        exchange(square, 0, BYTES, to, toAt, toRow, N / 2, 1, XOR_2, BIT_2);
     }
 
     private static void square(
@@ -120,7 +129,8 @@ final class Transposer {
             MemorySegment square) {
         rounds(from, fromAt, fromRow, N, square);
         if (add) {
-            exchangeAdding(square, to, toAt, toRow);
+            exchange(square, 0, BYTES, square, 0, BYTES, N, 1, XOR_1, BIT_1);
+            add(square, to, toAt, toRow, N);
         } else {
             exchange(square, 0, BYTES, to, toAt, toRow, N, 1, XOR_1, BIT_1);
         }
@@ -211,12 +221,14 @@ final class Transposer {
         }
     }
 
-    /** The last round, added to what is there. */
-    private static void exchangeAdding(MemorySegment from, MemorySegment to, long toAt, long toRow) {
-        exchange(from, 0, BYTES, from, 0, BYTES, N, 1, XOR_1, BIT_1);
-        for (int i = 0; i < N; i++) {
-            FloatVector sum = Lanes.load(to, toAt + i * toRow).add(Lanes.load(from, i * BYTES));
-            Lanes.store(sum, to, toAt + i * toRow);
+    /** Adds rows of a square to what is there. */
+    private static void add(MemorySegment square, MemorySegment to, long toAt, long toRow, int rows) {
+        square = Lanes.plain(square);
+        to = Lanes.plain(to);
+        for (int i = 0; i < rows; i++) {
+            FloatVector sum = FloatVector.fromMemorySegment(Lanes.F, to, toAt + i * toRow, Lanes.ORDER)
+                    .add(FloatVector.fromMemorySegment(Lanes.F, square, i * BYTES, Lanes.ORDER));
+            sum.intoMemorySegment(to, toAt + i * toRow, Lanes.ORDER);
         }
     }
 }
