@@ -1,5 +1,6 @@
 package obsprop.tensor;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
@@ -24,6 +25,17 @@ class TensorTest {
             Exception refused = assertThrows(
                     IllegalArgumentException.class, () -> Tensor.of(five, DType.F32, Place.HOST, 2, 3));
             assertEquals("segment of 20 bytes cannot hold F32[2, 3], which needs 24", refused.getMessage());
+        }
+    }
+
+    @Test
+    void slicesBySteps() {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor x = Tensor.ofFloats(arena, new float[] {0, 1, 10, 11, 20, 21, 30, 31, 40, 41}, 5, 2);
+            assertArrayEquals(new float[] {10, 11, 30, 31}, x.slice(0, 1, 5, 2).toFloats());
+            assertArrayEquals(new float[] {20, 21}, x.slice(0, 2, 4, 3).toFloats());
+            assertArrayEquals(new float[] {31}, x.slice(0, 1, 5, 2).slice(0, 1, 2).slice(1, 1, 2).toFloats());
+            assertEquals(0, x.slice(0, 3, 2, 2).size(0));
         }
     }
 }

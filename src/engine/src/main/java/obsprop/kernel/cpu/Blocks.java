@@ -190,12 +190,14 @@ final class Blocks {
             Transposer.run(a.segment, a.bytes(i, depth), 4 * a.col, gathered, 0, 4L * DEPTH, deep, rows, false, square);
             return;
         }
-        for (int r = 0; r < rows; r++) {
-            if (a.col == 1) {
+        if (a.col == 1) {
+            for (int r = 0; r < rows; r++) {
                 Convert.widen(a.segment, a.bytes(i + r, depth), a.type, gathered, 4L * DEPTH * r, deep);
-                continue;
             }
-            for (int x = 0; x < deep; x++) {
+            return;
+        }
+        for (int x = 0; x < deep; x++) {
+            for (int r = 0; r < rows; r++) {
                 Convert.widen(a.segment, a.bytes(i + r, depth + x), a.type, gathered, 4L * (DEPTH * r + x), 1);
             }
         }
