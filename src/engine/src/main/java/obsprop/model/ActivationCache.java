@@ -158,7 +158,7 @@ public final class ActivationCache implements AutoCloseable {
 
     /** Whether the pass has the residual stream leaving the last block run at this row; see {@link Transformer#allocateToRead}. */
     boolean endsAt(int row) {
-        return lastHalf.isEmpty() || row % lastHalf.get().rows.length() == lastHalf.get().rows.position();
+        return lastHalf.isEmpty() || lastHalf.get().rows.has(row);
     }
 
     /**

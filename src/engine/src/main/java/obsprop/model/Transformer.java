@@ -3,6 +3,7 @@ package obsprop.model;
 import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import obsprop.kernel.Kernels;
 import obsprop.kernel.NormRule;
 import obsprop.kernel.Segments;
@@ -107,12 +108,12 @@ public final class Transformer implements AutoCloseable {
      * @throws IllegalArgumentException if the lengths differ, or no prompt has such a position
      */
     public ActivationCache allocateToRead(Segments segments, int position) {
-        if (position < 0 || position >= segments.longest() || segments.rows() != segments.count() * segments.longest()) {
+        Optional<PositionRows> rows = PositionRows.of(segments, IntStream.of(position));
+        if (position < 0 || position >= segments.longest() || rows.isEmpty()) {
             throw new IllegalArgumentException("position " + position + " of each of " + segments.count() + " prompts of "
                     + segments.rows() + " tokens, the longest of " + segments.longest() + ": all must be as long and have it");
         }
-        var rows = new PositionRows(position, segments.longest());
-        return new ActivationCache(this, segments, Keep.EVERYTHING, config.nLayers(), Point.INPUT, Optional.of(rows));
+        return new ActivationCache(this, segments, Keep.EVERYTHING, config.nLayers(), Point.INPUT, rows);
     }
 
     /**

@@ -21,6 +21,7 @@ import obsprop.model.layer.Rules;
 import obsprop.propagation.Observable;
 import obsprop.propagation.Propagator;
 import obsprop.propagation.Rerun;
+import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 import obsprop.testing.Agreement;
 import obsprop.testing.Backends;
@@ -62,9 +63,9 @@ class TransformerTest {
                 int from = together.segments().start(b);
                 int to = together.segments().start(b + 1);
                 try (ActivationCache alone = model.forward(Batch.of(prompts[b]))) {
-                    Agreement.ofModel(model, "logits of prompt " + b, model.logits(alone, arena), logits.slice(0, from, to));
+                    same(model, model.logits(alone, arena), logits.slice(0, from, to), "logits of prompt " + b);
                     Tensor one = new Propagator(model).gradients(alone, lasts(1, alone), Rules.EXACT, arena);
-                    Agreement.ofModel(model, "gradient of prompt " + b, one, gradients.slice(0, b, b + 1).slice(2, from, to));
+                    same(model, one, gradients.slice(0, b, b + 1).slice(2, from, to), "gradient of prompt " + b);
                     Tensor elsewhere = gradients.slice(0, b, b + 1).slice(2, 0, from);
                     assertTrue(Arrays.stream(elsewhere.toDoubles()).allMatch(g -> g == 0), "leaks between prompts");
                 }
@@ -115,7 +116,7 @@ class TransformerTest {
                 injections.add(new Injection(1, layers, Point.INPUT, 2, kernels.allocate(arena, 1, d)));
                 List<double[]> wide = sweep(backward, injections);
                 for (int i = 0; i < wide.size(); i++) {
-                    Agreement.ofModel(model, "site " + i, wide.get(i), narrow.get(i));
+                    assertArrayEquals(wide.get(i), narrow.get(i), "site " + i);
                 }
             }
         }
@@ -141,11 +142,11 @@ class TransformerTest {
             for (int run = 0; run < 2; run++) {
                 model.forward(batch, read);
                 for (int row = 3; row < 15; row += 5) {
-                    Agreement.ofModel(model, "row " + row, full.residual(layers).slice(0, row, row + 1),
-                            read.residual(layers).slice(0, row, row + 1));
+                    assertArrayEquals(full.residual(layers).select(0, row).toDoubles(),
+                            read.residual(layers).select(0, row).toDoubles(), "row " + row);
                 }
                 for (int l = 0; l < layers; l++) {
-                    Agreement.ofModel(model, "layer " + l, full.residual(l), read.residual(l));
+                    assertArrayEquals(full.residual(l).toDoubles(), read.residual(l).toDoubles(), "layer " + l);
                 }
             }
             var elsewhere = new Injection(0, layers, Point.INPUT, 4, kernels.allocate(arena, 1, model.config().dModel()));
@@ -317,6 +318,17 @@ class TransformerTest {
             assertThrows(IllegalArgumentException.class, () -> Batch.of(new int[0]));
             int[] tooLong = new int[model.config().maxPositions() + 1];
             assertThrows(IllegalArgumentException.class, () -> model.forward(Batch.of(tooLong)));
+        }
+    }
+
+    /** To the bit on the scalar kernels; the fast ones sum few rows in another order than many. */
+    private static void same(Transformer model, Tensor expected, Tensor actual, String what) {
+        if (model.kernels() instanceof ScalarKernels) {
+            assertArrayEquals(expected.toDoubles(), actual.toDoubles(), what);
+        } else {
+            // The terms of the longest sum, times the sublayers it goes through.
+            int terms = 2 * model.config().nLayers() * Math.max(model.config().dMlp(), model.config().dModel());
+            Agreement.check(what, expected, actual, Tolerance.of(DType.F32, terms, 1));
         }
     }
 

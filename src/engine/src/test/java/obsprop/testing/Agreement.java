@@ -1,14 +1,10 @@
 package obsprop.testing;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import obsprop.kernel.Kernels;
-import obsprop.kernel.scalar.ScalarKernels;
-import obsprop.model.Transformer;
-import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /** Comparison with the reference implementation: absolute against max(1, the largest expected value). */
@@ -41,30 +37,7 @@ public final class Agreement {
     }
 
     public static void check(String what, Tensor expected, Tensor actual, double tolerance) {
-        check(what, expected.toDoubles(), actual.toDoubles(), tolerance);
-    }
-
-    private static void check(String what, double[] expected, double[] actual, double tolerance) {
-        double error = error(what, expected, actual);
+        double error = error(what, expected.toDoubles(), actual.toDoubles());
         assertTrue(error <= tolerance, () -> what + ": off by " + error + ", more than " + tolerance);
-    }
-
-    /** See {@link #ofModel(Transformer, String, double[], double[])}. */
-    public static void ofModel(Transformer model, String what, Tensor expected, Tensor actual) {
-        ofModel(model, what, expected.toDoubles(), actual.toDoubles());
-    }
-
-    /**
-     * What a pass through a model gives for some rows beside what it gives for more: the same to the bit on the scalar kernels;
-     * the fast ones sum few rows in another order than many.
-     */
-    public static void ofModel(Transformer model, String what, double[] expected, double[] actual) {
-        if (model.kernels() instanceof ScalarKernels) {
-            assertArrayEquals(expected, actual, what);
-        } else {
-            // The terms of the longest sum, times the sublayers it goes through.
-            int terms = 2 * model.config().nLayers() * Math.max(model.config().dMlp(), model.config().dModel());
-            check(what, expected, actual, Tolerance.of(DType.F32, terms, 1));
-        }
     }
 }

@@ -22,6 +22,11 @@ public record PositionRows(int position, int length) {
         return positions.length == 1 ? Optional.of(new PositionRows(positions[0], length)) : Optional.empty();
     }
 
+    /** Whether a row of the batch is one of them. */
+    public boolean has(int row) {
+        return row % length == position;
+    }
+
     /** The view of them in x [N,...], or in K cotangents [K*N,...]. */
     public Tensor in(Tensor x) {
         return x.slice(0, position, x.size(0), length);
