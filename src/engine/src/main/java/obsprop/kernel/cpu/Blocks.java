@@ -14,11 +14,11 @@ import obsprop.tensor.DType;
  */
 final class Blocks {
     /** k block at most: a group of panels of it (280 KiB at 512 bit) stays in L2 beside the rows that stream past. */
-    static final int DEPTH = 560;
+    static final int DEPTH = Tiles.WIDE ? 1120 : 560;
     /** What blocks are multiples of: whole updates, of rank 4 and of rank 7. */
     private static final int UPDATES = 28;
     /** Columns packed at once: enough of each row that memory is read in runs, few enough for L2. */
-    static final int GROUP = 128;
+    static final int GROUP = Tiles.WIDE ? 64 : 128;
     /** Rows of a that are gathered at once where its columns do not follow one another: whole tiles and whole vectors. */
     private static final int GATHERED = 48;
     /** Panels packed at once. */
@@ -81,28 +81,23 @@ final class Blocks {
         }
     }
 
-    /**
-     * Whole rows of a group. A method of its own, in a straight line: so C2 finds it the same in every program. Slices spare
-     * all bounds checks but one a row.
-     */
+    /** Whole rows of a group. A method of its own, in a straight line: so C2 finds it the same in every program. */
     private static void packRows(MemorySegment b, long at, long row, MemorySegment packed, int rows) {
         b = Lanes.plain(b);
         packed = Lanes.plain(packed);
         for (int i = 0; i < rows; i++) {
-            MemorySegment from = b.asSlice(at + i * row, 4L * GROUP);
-            long to = 4L * Tiles.WIDTH * i;
             for (int panel = 0; panel < PANELS; panel++) {
-                long left = 4L * Tiles.WIDTH * panel;
-                long right = to + 4L * PANEL * panel;
-                FloatVector v0 = Lanes.load(from, left);
-                FloatVector v1 = Lanes.load(from, left + Lanes.BYTES);
-                v0.intoMemorySegment(packed, right, Lanes.ORDER);
-                v1.intoMemorySegment(packed, right + Lanes.BYTES, Lanes.ORDER);
+                long from = at + i * row + 4L * Tiles.WIDTH * panel;
+                long to = 4L * Tiles.WIDTH * i + 4L * PANEL * panel;
+                FloatVector v0 = FloatVector.fromMemorySegment(Lanes.F, b, from, Lanes.ORDER);
+                FloatVector v1 = FloatVector.fromMemorySegment(Lanes.F, b, from + Lanes.BYTES, Lanes.ORDER);
+                v0.intoMemorySegment(packed, to, Lanes.ORDER);
+                v1.intoMemorySegment(packed, to + Lanes.BYTES, Lanes.ORDER);
                 if (Tiles.WIDTH > 2 * Lanes.N) {
-                    FloatVector v2 = Lanes.load(from, left + 2 * Lanes.BYTES);
-                    FloatVector v3 = Lanes.load(from, left + 3 * Lanes.BYTES);
-                    v2.intoMemorySegment(packed, right + 2 * Lanes.BYTES, Lanes.ORDER);
-                    v3.intoMemorySegment(packed, right + 3 * Lanes.BYTES, Lanes.ORDER);
+                    FloatVector v2 = FloatVector.fromMemorySegment(Lanes.F, b, from + 2 * Lanes.BYTES, Lanes.ORDER);
+                    FloatVector v3 = FloatVector.fromMemorySegment(Lanes.F, b, from + 3 * Lanes.BYTES, Lanes.ORDER);
+                    v2.intoMemorySegment(packed, to + 2 * Lanes.BYTES, Lanes.ORDER);
+                    v3.intoMemorySegment(packed, to + 3 * Lanes.BYTES, Lanes.ORDER);
                 }
             }
         }

@@ -31,7 +31,7 @@ final class Gemm {
     /** The same where W is BF16, which vectors along its rows widen as they go. */
     private static final int FEW_BF16 = 10;
     /** Up to this many, updates beat packing W, which costs as much for one token as for many; with 16 registers always. */
-    private static final int SOME = Tiles.WIDE ? 128 : Integer.MAX_VALUE;
+    private static final int SOME = Tiles.WIDE ? 64 : Integer.MAX_VALUE;
     /** Rows of c in a chunk at most, where columns of b are packed: enough to pay for it. */
     private static final int BLOCK_ROWS = 58 * Tiles.ROWS;
 

@@ -29,10 +29,10 @@ final class PanelProducts {
     private final Matrix dy;
     private final Matrix w;
     private final Matrix dx;
+    private final Pieces columns = new Pieces();
     private int m;
     private int n;
     private int k;
-    private int columns;
     private int blockRows;
     private boolean add;
 
@@ -53,16 +53,16 @@ final class PanelProducts {
         int blocks = Math.max(Gemm.ceil(m, MOST_ROWS), forThreads);
         blockRows = Gemm.evenPiece(m, blocks, ROWS);
         int groups = Math.clamp(SUMS / (GROUP * blockRows), 1, MOST_GROUPS);
-        columns = Gemm.evenShare(n, GROUP, groups * GROUP, OVERHEAD_COLUMNS, workers);
-        Gemm.launch(workers, task, Gemm.ceil(m, blockRows) * Gemm.ceil(n, columns), (long) m * n * k);
+        columns.cut(n, GROUP, groups * GROUP, OVERHEAD_COLUMNS, workers);
+        Gemm.launch(workers, task, Gemm.ceil(m, blockRows) * columns.count(), (long) m * n * k);
     }
 
     private void chunk(int chunk, Scratch scratch) {
-        int across = Gemm.ceil(n, columns);
-        int row = chunk / across * blockRows;
-        int col = chunk % across * columns;
+        int piece = chunk % columns.count();
+        int row = chunk / columns.count() * blockRows;
+        int col = columns.start(piece);
         int rows = Math.min(blockRows, m - row);
-        int cols = Math.min(columns, n - col);
+        int cols = columns.size(piece);
         // The chunk's part of dX, [panel of columns][tile of rows][ROWS][WIDTH].
         long panelOfSums = 4L * Gemm.ceil(rows, ROWS) * Tiles.SIZE;
         MemorySegment sums = scratch.floats(Slot.RESULT, Gemm.ceil(cols, WIDTH) * panelOfSums / 4);
@@ -91,15 +91,16 @@ final class PanelProducts {
     private void multiply(Scratch scratch, int depth, int deep, int row, int rows, int panel, MemorySegment sums, long at) {
         MemorySegment panels = Blocks.packed(scratch);
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
-        for (int t = 0; t < rows; t += ROWS) {
-            int some = Math.min(ROWS, rows - t);
+        int some;
+        for (int t = 0; t < rows; t += some) {
+            some = Tiles.next(rows - t);
             long from = dy.bytes(row + t, depth);
             long to = at + 4L * t * WIDTH;
             if (depth == 0) {
                 Tiles.multiply(dy.segment, from, 4 * dy.row, some, panels, 4L * Blocks.PANEL * panel, deep, sums, to);
             } else {
                 Tiles.multiply(dy.segment, from, 4 * dy.row, some, panels, 4L * Blocks.PANEL * panel, deep, tile, 0);
-                Copies.addRow(1f, tile, 0, sums, to, Tiles.SIZE);
+                Copies.addRow(1f, tile, 0, sums, to, some * WIDTH);
             }
         }
     }

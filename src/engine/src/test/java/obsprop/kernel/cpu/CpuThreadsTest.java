@@ -141,6 +141,38 @@ final class CpuThreadsTest {
         }
     }
 
+    /** {@code dY W} of few, some and many rows goes three ways, the last by tiles of two sizes: row by row the bits are the same. */
+    @Test
+    void productsByLargeWeightsGiveTheSameBitsForAnyNumberOfRows() {
+        try (Arena arena = Arena.ofShared(); CpuKernels kernels = WarmKernels.create(2)) {
+            Layer any = new Layer(arena, FEW);
+            int n = 600;
+            for (int k : new int[] {530, 2300}) {
+                Tensor weight = any.random(k, n);
+                Tensor half = Tensor.allocate(arena, DType.BF16, k, n);
+                kernels.copy(weight, half);
+                for (Tensor w : List.of(weight, half)) {
+                    for (int rows : new int[] {96, 97, 98, 99, 100, 101, 140}) {
+                        Tensor dy = any.random(rows, k);
+                        Tensor before = any.random(rows, n);
+                        for (Write write : Write.values()) {
+                            Tensor atOnce = any.empty(rows, n);
+                            kernels.copy(before, atOnce);
+                            kernels.gemm(dy, Transpose.NO, w, Transpose.NO, atOnce, write);
+                            Tensor apart = any.empty(rows, n);
+                            kernels.copy(before, apart);
+                            for (int from = 0, some = 5; from < rows; from += some, some = 37) {
+                                int to = Math.min(rows, from + some);
+                                kernels.gemm(dy.slice(0, from, to), Transpose.NO, w, Transpose.NO, apart.slice(0, from, to), write);
+                            }
+                            assertArrayEquals(apart.toFloats(), atOnce.toFloats(), rows + " rows, k " + k + ", " + write);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     private static float[] product(Layer any, Tensor x, Tensor weight, Transpose turned, int threads) {
         Tensor y = any.empty(x.size(0), weight.size(turned == Transpose.NO ? 1 : 0));
         try (CpuKernels kernels = WarmKernels.create(threads)) {
