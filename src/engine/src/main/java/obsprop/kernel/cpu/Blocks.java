@@ -108,14 +108,14 @@ final class Blocks {
         b = Lanes.plain(b);
         packed = Lanes.plain(packed);
         for (int i = 0; i < rows; i++) {
-            MemorySegment from = b.asSlice(at + i * row, 2L * GROUP);
-            long to = 4L * Tiles.WIDTH * i;
             for (int panel = 0; panel < PANELS; panel++) {
+                long from = at + i * row + 2L * Tiles.WIDTH * panel;
+                long to = 4L * Tiles.WIDTH * i + 4L * PANEL * panel;
                 for (int x = 0; x < Tiles.WIDTH; x += Lanes.N) {
-                    ShortVector h = ShortVector.fromMemorySegment(Convert.H, from, 2L * Tiles.WIDTH * panel + 2L * x, Lanes.ORDER);
+                    ShortVector h = ShortVector.fromMemorySegment(Convert.H, b, from + 2L * x, Lanes.ORDER);
                     IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, Convert.I, 0);
                     FloatVector v = bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-                    v.intoMemorySegment(packed, to + 4L * PANEL * panel + 4L * x, Lanes.ORDER);
+                    v.intoMemorySegment(packed, to + 4L * x, Lanes.ORDER);
                 }
             }
         }
