@@ -10,7 +10,7 @@ import obsprop.tensor.DType;
 
 /**
  * Matrix products on one thread, blocked for the caches: k in {@link #count blocks}, columns in groups of panels that
- * are packed as the tiles want them, rows in sixes read in place.
+ * are packed as the tiles want them, rows in sixes read in place or gathered.
  */
 final class Blocks {
     /** k block at most: a group of panels of it (280 KiB at 512 bit) stays in L2 beside the rows that stream past. */
@@ -21,6 +21,8 @@ final class Blocks {
     static final int GROUP = Tiles.WIDE ? 64 : 128;
     /** Rows of a that are gathered at once where its columns do not follow one another: whole tiles and whole vectors. */
     private static final int GATHERED = 48;
+    /** Columns packed before rows are gathered for them: a multiple of {@link #GROUP}, as gathering costs as much for a few. */
+    static final int GATHERED_FOR = Tiles.WIDE ? 256 : 128;
     /** Panels packed at once. */
     private static final int PANELS = GROUP / Tiles.WIDTH;
     /** Floats from panel to panel: not a power of two, or all would fall into the same sets of the cache. */
@@ -50,9 +52,11 @@ final class Blocks {
         for (int block = 0; block < count(k); block++) {
             int depth = start(k, block);
             int deep = start(k, block + 1) - depth;
-            for (int j = 0; j < n; j += GROUP) {
-                int width = Math.min(GROUP, n - j);
-                packGroup(scratch, b, depth, deep, j, width);
+            for (int j = 0; j < n; j += GATHERED_FOR) {
+                int width = Math.min(GATHERED_FOR, n - j);
+                for (int x = 0; x < width; x += GROUP) {
+                    packGroup(scratch, b, depth, deep, j + x, Math.min(GROUP, width - x), x / Tiles.WIDTH);
+                }
                 multiplyRows(scratch, a, c, m, depth, deep, j, width, add || depth > 0);
             }
         }
@@ -60,35 +64,36 @@ final class Blocks {
 
     /** Where {@link #packGroup} packs. */
     static MemorySegment packed(Scratch scratch) {
-        return scratch.floats(Slot.PACK, (long) PANELS * PANEL);
+        return scratch.floats(Slot.PACK, (long) GATHERED_FOR / Tiles.WIDTH * PANEL);
     }
 
-    /** Packs {@code width} columns of b from j on as panels; where columns are contiguous, row by row. */
-    static void packGroup(Scratch scratch, Matrix b, int depth, int deep, int j, int width) {
+    /** Packs {@code width} columns of b from j on as the panels from {@code first} on; where columns are contiguous, row by row. */
+    static void packGroup(Scratch scratch, Matrix b, int depth, int deep, int j, int width, int first) {
         MemorySegment packed = packed(scratch);
+        long at = 4L * PANEL * first;
         if (b.col == 1 && width == GROUP && b.type == DType.F32) {
-            packRows(b.segment, b.bytes(depth, j), 4 * b.row, packed, deep);
+            packRows(b.segment, b.bytes(depth, j), 4 * b.row, packed, at, deep);
             return;
         }
         if (b.col == 1 && width == GROUP && b.type == DType.BF16) {
-            packRowsBf16(b.segment, b.bytes(depth, j), 2 * b.row, packed, deep);
+            packRowsBf16(b.segment, b.bytes(depth, j), 2 * b.row, packed, at, deep);
             return;
         }
         for (int panel = 0; panel * Tiles.WIDTH < width; panel++) {
             int done = panel * Tiles.WIDTH;
             int cols = Math.min(Tiles.WIDTH, width - done);
-            packPanel(scratch, b, depth, deep, j + done, cols, Tiles.WIDTH, packed, 4L * PANEL * panel);
+            packPanel(scratch, b, depth, deep, j + done, cols, Tiles.WIDTH, packed, at + 4L * PANEL * panel);
         }
     }
 
     /** Whole rows of a group. A method of its own, in a straight line: so C2 finds it the same in every program. */
-    private static void packRows(MemorySegment b, long at, long row, MemorySegment packed, int rows) {
+    private static void packRows(MemorySegment b, long at, long row, MemorySegment packed, long packedAt, int rows) {
         b = Lanes.plain(b);
         packed = Lanes.plain(packed);
         for (int i = 0; i < rows; i++) {
             for (int panel = 0; panel < PANELS; panel++) {
                 long from = at + i * row + 4L * Tiles.WIDTH * panel;
-                long to = 4L * Tiles.WIDTH * i + 4L * PANEL * panel;
+                long to = packedAt + 4L * Tiles.WIDTH * i + 4L * PANEL * panel;
                 FloatVector v0 = FloatVector.fromMemorySegment(Lanes.F, b, from, Lanes.ORDER);
                 FloatVector v1 = FloatVector.fromMemorySegment(Lanes.F, b, from + Lanes.BYTES, Lanes.ORDER);
                 v0.intoMemorySegment(packed, to, Lanes.ORDER);
@@ -104,13 +109,13 @@ final class Blocks {
     }
 
     /** The same, widened. */
-    private static void packRowsBf16(MemorySegment b, long at, long row, MemorySegment packed, int rows) {
+    private static void packRowsBf16(MemorySegment b, long at, long row, MemorySegment packed, long packedAt, int rows) {
         b = Lanes.plain(b);
         packed = Lanes.plain(packed);
         for (int i = 0; i < rows; i++) {
             for (int panel = 0; panel < PANELS; panel++) {
                 long from = at + i * row + 2L * Tiles.WIDTH * panel;
-                long to = 4L * Tiles.WIDTH * i + 4L * PANEL * panel;
+                long to = packedAt + 4L * Tiles.WIDTH * i + 4L * PANEL * panel;
                 for (int x = 0; x < Tiles.WIDTH; x += Lanes.N) {
                     ShortVector h = ShortVector.fromMemorySegment(Convert.H, b, from + 2L * x, Lanes.ORDER);
                     IntVector bits = (IntVector) h.convertShape(VectorOperators.ZERO_EXTEND_S2I, Convert.I, 0);

@@ -96,7 +96,7 @@ final class Gemm {
         } else if (rowsInPlace && k > 0) {
             panelProducts.run(workers, m, n, k, add);
         } else {
-            columns = share(n, Blocks.GROUP, workers);
+            columns = share(n, Blocks.GATHERED_FOR, workers);
             blockRows = evenPiece(m, ceil(m, BLOCK_ROWS), Tiles.ROWS);
             launch(workers, general, ceil(n, columns) * ceil(m, blockRows), (long) m * n * k);
         }

@@ -72,7 +72,7 @@ final class PanelProducts {
             int deep = Blocks.start(k, block + 1) - depth;
             for (int j = 0; j < cols; j += GROUP) {
                 int width = Math.min(GROUP, cols - j);
-                Blocks.packGroup(scratch, w, depth, deep, col + j, width);
+                Blocks.packGroup(scratch, w, depth, deep, col + j, width, 0);
                 for (int x = 0; x < width; x += WIDTH) {
                     multiply(scratch, depth, deep, row, rows, x / WIDTH, sums, (j + x) / WIDTH * panelOfSums);
                 }

@@ -27,8 +27,7 @@ final class Tiles {
     static final boolean WIDE = N >= 16;
     /** Rows of a tile. */
     static final int ROWS = WIDE ? 6 : NarrowTiles.ROWS;
-
-    /** Rows of a smaller tile: 128 are twenty of six and two of four. */
+    /** Rows of a smaller tile, for the last ones: 128 are twenty times six and twice four. */
     private static final int FEWER = 4;
     /** Columns of a tile: floats in a row of packed Q. */
     static final int WIDTH = (WIDE ? 4 : NarrowTiles.VECTORS) * N;
