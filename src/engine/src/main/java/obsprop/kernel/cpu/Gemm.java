@@ -31,8 +31,8 @@ final class Gemm {
     /** The same where W is BF16, which vectors along its rows widen as they go. */
     private static final int FEW_BF16 = 10;
     /**
-     * Up to this many, updates beat packing W, which costs as much for one token as for many; with 16 registers always. For more, the caches
-     * between which updates move sums must not be shared.
+     * Up to this many, updates beat packing W, which costs as much for one token as for many; with 16 registers always. Of more, they
+     * lose where others share the caches between which they move sums.
      */
     private static final int SOME = Tiles.WIDE ? 64 : Integer.MAX_VALUE;
     /** Rows of c in a chunk at most, where columns of b are packed: enough to pay for it. */
