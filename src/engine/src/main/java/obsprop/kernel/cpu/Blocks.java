@@ -54,35 +54,36 @@ final class Blocks {
             int deep = start(k, block + 1) - depth;
             for (int j = 0; j < n; j += GATHERED_FOR) {
                 int width = Math.min(GATHERED_FOR, n - j);
-                for (int x = 0; x < width; x += GROUP) {
-                    packGroup(scratch, b, depth, deep, j + x, Math.min(GROUP, width - x), x / Tiles.WIDTH);
-                }
-                multiplyRows(scratch, a, c, m, depth, deep, j, width, add || depth > 0);
+                MemorySegment packed = pack(scratch, b, depth, deep, j, width);
+                multiplyRows(scratch, a, packed, c, m, depth, deep, j, width, add || depth > 0);
             }
         }
     }
 
-    /** Where {@link #packGroup} packs. */
-    static MemorySegment packed(Scratch scratch) {
-        return scratch.floats(Slot.PACK, (long) GATHERED_FOR / Tiles.WIDTH * PANEL);
+    /** Packs {@code width} columns of b from j on, group by group, as panels of {@link #PANEL} floats; they last until the next call. */
+    static MemorySegment pack(Scratch scratch, Matrix b, int depth, int deep, int j, int width) {
+        MemorySegment packed = scratch.floats(Slot.PACK, (long) Gemm.ceil(width, Tiles.WIDTH) * PANEL);
+        for (int x = 0; x < width; x += GROUP) {
+            packGroup(scratch, b, depth, deep, j + x, Math.min(GROUP, width - x), packed, 4L * PANEL * (x / Tiles.WIDTH));
+        }
+        return packed;
     }
 
-    /** Packs {@code width} columns of b from j on as the panels from {@code first} on; where columns are contiguous, row by row. */
-    static void packGroup(Scratch scratch, Matrix b, int depth, int deep, int j, int width, int first) {
-        MemorySegment packed = packed(scratch);
-        long at = 4L * PANEL * first;
+    /** One group of columns, to byte {@code to} and on; where columns are contiguous, row by row. */
+    private static void packGroup(
+            Scratch scratch, Matrix b, int depth, int deep, int j, int width, MemorySegment packed, long to) {
         if (b.col == 1 && width == GROUP && b.type == DType.F32) {
-            packRows(b.segment, b.bytes(depth, j), 4 * b.row, packed, at, deep);
+            packRows(b.segment, b.bytes(depth, j), 4 * b.row, packed, to, deep);
             return;
         }
         if (b.col == 1 && width == GROUP && b.type == DType.BF16) {
-            packRowsBf16(b.segment, b.bytes(depth, j), 2 * b.row, packed, at, deep);
+            packRowsBf16(b.segment, b.bytes(depth, j), 2 * b.row, packed, to, deep);
             return;
         }
         for (int panel = 0; panel * Tiles.WIDTH < width; panel++) {
             int done = panel * Tiles.WIDTH;
             int cols = Math.min(Tiles.WIDTH, width - done);
-            packPanel(scratch, b, depth, deep, j + done, cols, Tiles.WIDTH, packed, at + 4L * PANEL * panel);
+            packPanel(scratch, b, depth, deep, j + done, cols, Tiles.WIDTH, packed, to + 4L * PANEL * panel);
         }
     }
 
@@ -158,8 +159,7 @@ final class Blocks {
     }
 
     private static void multiplyRows(
-            Scratch scratch, Matrix a, Matrix c, int m, int depth, int deep, int j, int width, boolean add) {
-        MemorySegment packed = packed(scratch);
+            Scratch scratch, Matrix a, MemorySegment packed, Matrix c, int m, int depth, int deep, int j, int width, boolean add) {
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
         boolean inPlace = a.type == DType.F32 && a.col == 1;
         for (int i = 0; i < m; i += Tiles.ROWS) {

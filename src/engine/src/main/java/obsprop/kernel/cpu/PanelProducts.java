@@ -72,9 +72,9 @@ final class PanelProducts {
             int deep = Blocks.start(k, block + 1) - depth;
             for (int j = 0; j < cols; j += GROUP) {
                 int width = Math.min(GROUP, cols - j);
-                Blocks.packGroup(scratch, w, depth, deep, col + j, width, 0);
+                MemorySegment packed = Blocks.pack(scratch, w, depth, deep, col + j, width);
                 for (int x = 0; x < width; x += WIDTH) {
-                    multiply(scratch, depth, deep, row, rows, x / WIDTH, sums, (j + x) / WIDTH * panelOfSums);
+                    multiply(scratch, packed, x / WIDTH, depth, deep, row, rows, sums, (j + x) / WIDTH * panelOfSums);
                 }
             }
         }
@@ -88,8 +88,8 @@ final class PanelProducts {
     }
 
     /** Adds one block of k of a packed panel to its sums; the first overwrites. */
-    private void multiply(Scratch scratch, int depth, int deep, int row, int rows, int panel, MemorySegment sums, long at) {
-        MemorySegment panels = Blocks.packed(scratch);
+    private void multiply(
+            Scratch scratch, MemorySegment packed, int panel, int depth, int deep, int row, int rows, MemorySegment sums, long at) {
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
         int some;
         for (int t = 0; t < rows; t += some) {
@@ -97,9 +97,9 @@ final class PanelProducts {
             long from = dy.bytes(row + t, depth);
             long to = at + 4L * t * WIDTH;
             if (depth == 0) {
-                Tiles.multiply(dy.segment, from, 4 * dy.row, some, panels, 4L * Blocks.PANEL * panel, deep, sums, to);
+                Tiles.multiply(dy.segment, from, 4 * dy.row, some, packed, 4L * Blocks.PANEL * panel, deep, sums, to);
             } else {
-                Tiles.multiply(dy.segment, from, 4 * dy.row, some, panels, 4L * Blocks.PANEL * panel, deep, tile, 0);
+                Tiles.multiply(dy.segment, from, 4 * dy.row, some, packed, 4L * Blocks.PANEL * panel, deep, tile, 0);
                 Copies.addRow(1f, tile, 0, sums, to, some * WIDTH);
             }
         }

@@ -36,15 +36,16 @@ final class StripTiles {
             MemorySegment d, long dAt, long dRow, int dRows, MemorySegment w, long wAt, long wRow, int k,
             MemorySegment tile) {
         if (Tiles.WIDE) {
-            sums4x4(d, dAt, dRow, dRows, w, wAt, wRow, k, tile);
+            sums4x4(d, dAt, dRow, dRows, w, wAt, wRow, k, tile, 0);
         } else {
             NarrowTiles.sums(d, dAt, dRow, dRows, w, wAt, wRow, k, tile);
         }
     }
 
-    private static void sums4x4(
+    /** For 32 registers; {@link Tiles} takes it for its last rows. */
+    static void sums4x4(
             MemorySegment d, long dAt, long dRow, int dRows, MemorySegment w, long wAt, long wRow, int k,
-            MemorySegment tile) {
+            MemorySegment tile, long tileAt) {
         d = Lanes.plain(d);
         w = Lanes.plain(w);
         tile = Lanes.plain(tile);
@@ -95,22 +96,22 @@ final class StripTiles {
             a32 = s.fma(v2, a32);
             a33 = s.fma(v3, a33);
         }
-        a00.intoMemorySegment(tile, 0, ORDER);
-        a01.intoMemorySegment(tile, BYTES, ORDER);
-        a02.intoMemorySegment(tile, 2 * BYTES, ORDER);
-        a03.intoMemorySegment(tile, 3 * BYTES, ORDER);
-        a10.intoMemorySegment(tile, 4 * BYTES, ORDER);
-        a11.intoMemorySegment(tile, 5 * BYTES, ORDER);
-        a12.intoMemorySegment(tile, 6 * BYTES, ORDER);
-        a13.intoMemorySegment(tile, 7 * BYTES, ORDER);
-        a20.intoMemorySegment(tile, 8 * BYTES, ORDER);
-        a21.intoMemorySegment(tile, 9 * BYTES, ORDER);
-        a22.intoMemorySegment(tile, 10 * BYTES, ORDER);
-        a23.intoMemorySegment(tile, 11 * BYTES, ORDER);
-        a30.intoMemorySegment(tile, 12 * BYTES, ORDER);
-        a31.intoMemorySegment(tile, 13 * BYTES, ORDER);
-        a32.intoMemorySegment(tile, 14 * BYTES, ORDER);
-        a33.intoMemorySegment(tile, 15 * BYTES, ORDER);
+        a00.intoMemorySegment(tile, tileAt, ORDER);
+        a01.intoMemorySegment(tile, tileAt + BYTES, ORDER);
+        a02.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
+        a03.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
+        a10.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
+        a11.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
+        a12.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
+        a13.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
+        a20.intoMemorySegment(tile, tileAt + 8 * BYTES, ORDER);
+        a21.intoMemorySegment(tile, tileAt + 9 * BYTES, ORDER);
+        a22.intoMemorySegment(tile, tileAt + 10 * BYTES, ORDER);
+        a23.intoMemorySegment(tile, tileAt + 11 * BYTES, ORDER);
+        a30.intoMemorySegment(tile, tileAt + 12 * BYTES, ORDER);
+        a31.intoMemorySegment(tile, tileAt + 13 * BYTES, ORDER);
+        a32.intoMemorySegment(tile, tileAt + 14 * BYTES, ORDER);
+        a33.intoMemorySegment(tile, tileAt + 15 * BYTES, ORDER);
     }
 
     /**

@@ -28,7 +28,7 @@ final class Tiles {
     /** Rows of a tile. */
     static final int ROWS = WIDE ? 6 : NarrowTiles.ROWS;
     /** Rows of a smaller tile, for the last ones: 128 are twenty times six and twice four. */
-    private static final int FEWER = 4;
+    private static final int FEWER = StripTiles.ROWS;
     /** Columns of a tile: floats in a row of packed Q. */
     static final int WIDTH = (WIDE ? 4 : NarrowTiles.VECTORS) * N;
     /** Floats of a tile. */
@@ -44,7 +44,7 @@ final class Tiles {
     static void multiply(
             MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
         if (WIDE && rows <= FEWER) {
-            multiply4x4(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
+            StripTiles.sums4x4(p, pAt, pRow, rows, q, qAt, 4L * WIDTH, k, tile, tileAt);
         } else if (WIDE) {
             multiply6x4(p, pAt, pRow, rows, q, qAt, k, tile, tileAt);
         } else {
@@ -205,77 +205,6 @@ final class Tiles {
         a51.intoMemorySegment(tile, tileAt + 21 * BYTES, ORDER);
         a52.intoMemorySegment(tile, tileAt + 22 * BYTES, ORDER);
         a53.intoMemorySegment(tile, tileAt + 23 * BYTES, ORDER);
-    }
-
-    /** The same with sixteen. */
-    private static void multiply4x4(
-            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int k, MemorySegment tile, long tileAt) {
-        p = Lanes.plain(p);
-        q = Lanes.plain(q);
-        tile = Lanes.plain(tile);
-        long p0 = pAt;
-        long p1 = pAt + Math.min(1, rows - 1) * pRow;
-        long p2 = pAt + Math.min(2, rows - 1) * pRow;
-        long p3 = pAt + Math.min(3, rows - 1) * pRow;
-        FloatVector a00 = FloatVector.zero(F);
-        FloatVector a01 = a00;
-        FloatVector a02 = a00;
-        FloatVector a03 = a00;
-        FloatVector a10 = a00;
-        FloatVector a11 = a00;
-        FloatVector a12 = a00;
-        FloatVector a13 = a00;
-        FloatVector a20 = a00;
-        FloatVector a21 = a00;
-        FloatVector a22 = a00;
-        FloatVector a23 = a00;
-        FloatVector a30 = a00;
-        FloatVector a31 = a00;
-        FloatVector a32 = a00;
-        FloatVector a33 = a00;
-        for (int i = 0; i < k; i++) {
-            long at = qAt + 4L * BYTES * i;
-            FloatVector q0 = FloatVector.fromMemorySegment(F, q, at, ORDER);
-            FloatVector q1 = FloatVector.fromMemorySegment(F, q, at + BYTES, ORDER);
-            FloatVector q2 = FloatVector.fromMemorySegment(F, q, at + 2 * BYTES, ORDER);
-            FloatVector q3 = FloatVector.fromMemorySegment(F, q, at + 3 * BYTES, ORDER);
-            FloatVector w = FloatVector.broadcast(F, p.get(FLOAT, p0 + 4L * i));
-            a00 = w.fma(q0, a00);
-            a01 = w.fma(q1, a01);
-            a02 = w.fma(q2, a02);
-            a03 = w.fma(q3, a03);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p1 + 4L * i));
-            a10 = w.fma(q0, a10);
-            a11 = w.fma(q1, a11);
-            a12 = w.fma(q2, a12);
-            a13 = w.fma(q3, a13);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p2 + 4L * i));
-            a20 = w.fma(q0, a20);
-            a21 = w.fma(q1, a21);
-            a22 = w.fma(q2, a22);
-            a23 = w.fma(q3, a23);
-            w = FloatVector.broadcast(F, p.get(FLOAT, p3 + 4L * i));
-            a30 = w.fma(q0, a30);
-            a31 = w.fma(q1, a31);
-            a32 = w.fma(q2, a32);
-            a33 = w.fma(q3, a33);
-        }
-        a00.intoMemorySegment(tile, tileAt, ORDER);
-        a01.intoMemorySegment(tile, tileAt + BYTES, ORDER);
-        a02.intoMemorySegment(tile, tileAt + 2 * BYTES, ORDER);
-        a03.intoMemorySegment(tile, tileAt + 3 * BYTES, ORDER);
-        a10.intoMemorySegment(tile, tileAt + 4 * BYTES, ORDER);
-        a11.intoMemorySegment(tile, tileAt + 5 * BYTES, ORDER);
-        a12.intoMemorySegment(tile, tileAt + 6 * BYTES, ORDER);
-        a13.intoMemorySegment(tile, tileAt + 7 * BYTES, ORDER);
-        a20.intoMemorySegment(tile, tileAt + 8 * BYTES, ORDER);
-        a21.intoMemorySegment(tile, tileAt + 9 * BYTES, ORDER);
-        a22.intoMemorySegment(tile, tileAt + 10 * BYTES, ORDER);
-        a23.intoMemorySegment(tile, tileAt + 11 * BYTES, ORDER);
-        a30.intoMemorySegment(tile, tileAt + 12 * BYTES, ORDER);
-        a31.intoMemorySegment(tile, tileAt + 13 * BYTES, ORDER);
-        a32.intoMemorySegment(tile, tileAt + 14 * BYTES, ORDER);
-        a33.intoMemorySegment(tile, tileAt + 15 * BYTES, ORDER);
     }
 
     private static void rank4x2(
