@@ -85,10 +85,10 @@ final class Pairs {
     }
 
     /**
-     * Adds sums over odd k to those over even k, as {@link PairTiles} part them: {@code to[i] (+)= } the {@link Lanes#N} sums in vectors
-     * {@code 2 i} and {@code 2 i + 1} of a tile, for i below {@code vectors}.
+     * Adds sums over odd k to those over even k, as {@link PairTiles} part them: the vector at {@code at + row i} {@code (+)=} the
+     * {@link Lanes#N} sums in vectors {@code 2 i} and {@code 2 i + 1} of a tile, for i below {@code vectors}.
      */
-    static void sum(MemorySegment tile, int vectors, MemorySegment to, long at, boolean add) {
+    static void sum(MemorySegment tile, int vectors, MemorySegment to, long at, long row, boolean add) {
         tile = Lanes.plain(tile);
         to = Lanes.plain(to);
         for (int i = 0; i < vectors; i++) {
@@ -96,23 +96,23 @@ final class Pairs {
             FloatVector odd = FloatVector.fromMemorySegment(F, tile, 2L * BYTES * i + BYTES, ORDER);
             FloatVector sums = even.blend(odd.rearrange(NEIGHBOUR), ODD).add(even.rearrange(NEIGHBOUR).blend(odd, ODD));
             if (add) {
-                sums = sums.add(FloatVector.fromMemorySegment(F, to, at + (long) BYTES * i, ORDER));
+                sums = sums.add(FloatVector.fromMemorySegment(F, to, at + row * i, ORDER));
             }
-            sums.intoMemorySegment(to, at + (long) BYTES * i, ORDER);
+            sums.intoMemorySegment(to, at + row * i, ORDER);
         }
     }
 
     /** The same for vectors {@code i} of a tile that have the sums of {@link Lanes#N} / 2 tokens. What follows those is arbitrary. */
-    static void sumHalf(MemorySegment tile, int vectors, MemorySegment to, long at, boolean add) {
+    static void sumHalf(MemorySegment tile, int vectors, MemorySegment to, long at, long row, boolean add) {
         tile = Lanes.plain(tile);
         to = Lanes.plain(to);
         for (int i = 0; i < vectors; i++) {
             FloatVector v = FloatVector.fromMemorySegment(F, tile, (long) BYTES * i, ORDER);
             FloatVector sums = v.add(v.rearrange(NEIGHBOUR)).rearrange(EVEN);
             if (add) {
-                sums = sums.add(FloatVector.fromMemorySegment(F, to, at + (long) BYTES * i, ORDER));
+                sums = sums.add(FloatVector.fromMemorySegment(F, to, at + row * i, ORDER));
             }
-            sums.intoMemorySegment(to, at + (long) BYTES * i, ORDER);
+            sums.intoMemorySegment(to, at + row * i, ORDER);
         }
     }
 }

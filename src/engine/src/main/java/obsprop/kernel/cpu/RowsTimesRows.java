@@ -126,11 +126,11 @@ final class RowsTimesRows {
         } else {
             // Where all of X stays in L2, rows of W can be read from end to end.
             boolean small = (long) panels() * TOKENS * k <= IN_L2;
-            int rowsAtOnce = small ? ROWS : rows;
-            for (int r = 0; r < rows; r += rowsAtOnce) {
-                int end = Math.min(rows, r + rowsAtOnce);
+            int tiles = Gemm.ceil(rows, ROWS);
+            int atOnce = small ? 1 : tiles;
+            for (int tile = 0; tile < tiles; tile += atOnce) {
                 for (int depth = 0; depth < k; depth += DEPTH) {
-                    multiply(scratch, result, row, r, end, firstPanel, lastPanel, depth);
+                    multiply(scratch, result, row, rows, tile, Math.min(tiles, tile + atOnce), firstPanel, lastPanel, depth);
                 }
             }
         }
@@ -207,9 +207,13 @@ final class RowsTimesRows {
         return depth == 0 && bias.isEmpty();
     }
 
-    /** Adds one block of k to rows {@code from <= r < to} of the chunk's part of Y^T; the first overwrites, unless there is a bias. */
+    /**
+     * Adds one block of k to the rows, in the chunk's part of Y^T, of tiles {@code from <= tile < to}; the first overwrites, unless there is a
+     * bias. Rows that are read in place lie, in a tile, as far apart as the chunk has tiles: where one of them ends, the next tile's begins, so
+     * that what the hardware fetches ahead is what comes next.
+     */
     private void multiply(
-            Scratch scratch, MemorySegment result, int row, int from, int to, int firstPanel, int lastPanel, int depth) {
+            Scratch scratch, MemorySegment result, int row, int rows, int from, int to, int firstPanel, int lastPanel, int depth) {
         int deep = Math.min(DEPTH, k - depth);
         // An odd k has a last pair without a second weight: in a copy, that is zero.
         boolean readable = !PAIRS || k % 2 == 0;
@@ -217,10 +221,13 @@ final class RowsTimesRows {
         boolean inPlace = inRegisters || readable && w.type == DType.F32;
         boolean first = begins(depth);
         int pairs = (deep + 1) / 2;
-        MemorySegment tile = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
+        int apart = inPlace ? Gemm.ceil(rows, ROWS) : 1;
+        long resultRow = 4L * TOKENS * apart;
+        MemorySegment sums = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
-        for (int r = from; r < to; r += ROWS) {
-            int some = Math.min(ROWS, to - r);
+        for (int tile = from; tile < to; tile++) {
+            int r = inPlace ? tile : ROWS * tile;
+            int some = Math.min(ROWS, Gemm.ceil(rows - r, apart));
             if (!inPlace) {
                 for (int i = 0; i < some; i++) {
                     Convert.widen(w.segment, w.bytes(depth, row + r + i), w.type, p, 4L * WIDENED_ROW * i, deep);
@@ -228,29 +235,27 @@ final class RowsTimesRows {
                 }
             }
             long pAt = inPlace ? w.bytes(depth, row + r) : 0;
-            long pRow = inPlace ? w.type.bytes() * w.col : 4L * WIDENED_ROW;
+            long pRow = inPlace ? w.type.bytes() * w.col * apart : 4L * WIDENED_ROW;
             for (int panel = firstPanel; panel < lastPanel; panel++) {
                 long q = packedAt(panel, depth, deep);
                 long at = resultAt(panel - firstPanel, r);
                 if (PAIRS && PairTiles.half(m - panel * TOKENS)) {
                     if (inRegisters) {
-                        PairTiles.multiplyHalfBf16(p, pAt, pRow, some, packed, q, pairs, tile);
+                        PairTiles.multiplyHalfBf16(p, pAt, pRow, some, packed, q, pairs, sums);
                     } else {
-                        PairTiles.multiplyHalf(p, pAt, pRow, some, packed, q, pairs, tile);
+                        PairTiles.multiplyHalf(p, pAt, pRow, some, packed, q, pairs, sums);
                     }
-                    Pairs.sumHalf(tile, ROWS, result, at, !first);
+                    Pairs.sumHalf(sums, ROWS, result, at, resultRow, !first);
                 } else if (PAIRS) {
                     if (inRegisters) {
-                        PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, pairs, tile);
+                        PairTiles.multiplyBf16(p, pAt, pRow, some, packed, q, pairs, sums);
                     } else {
-                        PairTiles.multiply(p, pAt, pRow, some, packed, q, pairs, tile);
+                        PairTiles.multiply(p, pAt, pRow, some, packed, q, pairs, sums);
                     }
-                    Pairs.sum(tile, ROWS, result, at, !first);
-                } else if (first) {
-                    Tiles.multiply(p, pAt, pRow, some, packed, q, deep, result, at);
+                    Pairs.sum(sums, ROWS, result, at, resultRow, !first);
                 } else {
-                    Tiles.multiply(p, pAt, pRow, some, packed, q, deep, tile, 0);
-                    Copies.addRow(1f, tile, 0, result, at, Tiles.SIZE);
+                    Tiles.multiply(p, pAt, pRow, some, packed, q, deep, sums, 0);
+                    Tiles.write(sums, 4L * TOKENS, ROWS, TOKENS, result, at, resultRow, !first);
                 }
             }
         }
