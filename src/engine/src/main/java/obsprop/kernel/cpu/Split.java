@@ -6,7 +6,7 @@ package obsprop.kernel.cpu;
  * {@link Blocks#count blocks} of k. Its sums are kept block by block, unless it is the first, until all can be added in the order of k, so that
  * results do not depend on the number of threads.
  *
- * <p>Chunks are numbered part by part, strip by strip.
+ * <p>Chunks are numbered strip by strip from the last one, which may be shorter, so that it is claimed last.
  */
 final class Split {
     /** Columns of a strip at most: long runs of memory come fastest. */
@@ -81,7 +81,7 @@ final class Split {
     }
 
     int column(int chunk) {
-        return chunk % strips() * strip;
+        return (strips() - 1 - chunk / parts) * strip;
     }
 
     int endColumn(int chunk) {
@@ -89,7 +89,7 @@ final class Split {
     }
 
     int part(int chunk) {
-        return chunk / strips();
+        return chunk % parts;
     }
 
     /** The first block of a part. */
