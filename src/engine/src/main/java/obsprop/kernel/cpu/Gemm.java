@@ -8,7 +8,7 @@ import obsprop.tensor.Tensor;
 
 /**
  * {@code c (+)= op(a) op(b)}, plus a bias where there is one, over all threads; one object serves one call at a time. Six ways,
- * chosen by shape alone:
+ * chosen by shape; between two, where that does not say which is faster, by how long they took before:
  *
  * <ul>
  *   <li>{@code X W^T} ({@link RowsTimesRows}): X packed once for all threads, rows of W in place; sums begin with the bias, which all
@@ -16,7 +16,8 @@ import obsprop.tensor.Tensor;
  *   <li>{@code dY W} for small W ({@link StripProducts}): strips of W in place;
  *   <li>{@code dY W} of few tokens ({@link RankUpdates}): rows of W stream past, in place, and vectors run along them;
  *   <li>{@code dY W} of some, with 16 registers of any number ({@link PairUpdates}): the same, but vectors run over tokens;
- *   <li>{@code dY W} of many ({@link PanelProducts}): W packed block by block, rows of dY in place;
+ *   <li>{@code dY W} of many ({@link PanelProducts}): W packed block by block, rows of dY in place; in between, the faster of both
+ *       ({@link Contest});
  *   <li>all else ({@link Blocks}): columns of b packed block by block, rows of a in place.
  * </ul>
  *
@@ -30,11 +31,10 @@ final class Gemm {
     private static final int FEW = 6;
     /** The same where W is BF16, which vectors along its rows widen as they go. */
     private static final int FEW_BF16 = 10;
-    /**
-     * Up to this many, updates beat packing W, which costs as much for one token as for many; with 16 registers always. Of more, they
-     * lose where others share the caches between which they move sums.
-     */
-    private static final int SOME = Tiles.WIDE ? 64 : Integer.MAX_VALUE;
+    /** Up to this many, updates beat packing W, which costs as much for one token as for many; with 16 registers always. */
+    private static final int SOME = Tiles.WIDE ? 32 : Integer.MAX_VALUE;
+    /** From this many on, packing W beats updates. Fewer depend on how caches are, and on who else uses them. */
+    private static final int MANY = 257;
     /** Rows of c in a chunk at most, where columns of b are packed: enough to pay for it. */
     private static final int BLOCK_ROWS = 58 * Tiles.ROWS;
 
@@ -47,6 +47,7 @@ final class Gemm {
     private final PanelProducts panelProducts = new PanelProducts(a, b, c);
     private final RankUpdates rankUpdates = new RankUpdates(a, b, c);
     private final PairUpdates pairUpdates = new PairUpdates(a, b, c);
+    private final Contest contest = new Contest(System::nanoTime);
     private final FirstProducts first;
     private final Scratch scratch = new Scratch();
     private int m;
@@ -93,6 +94,8 @@ final class Gemm {
             rankUpdates.run(workers, m, n, k, add);
         } else if (rowsInPlace && m <= SOME && k > 0) {
             pairUpdates.run(workers, m, n, k, add);
+        } else if (rowsInPlace && m < MANY && k > 0) {
+            updateOrPack(workers);
         } else if (rowsInPlace && k > 0) {
             panelProducts.run(workers, m, n, k, add);
         } else {
@@ -100,6 +103,17 @@ final class Gemm {
             blockRows = evenPiece(m, ceil(m, BLOCK_ROWS), Tiles.ROWS);
             launch(workers, general, ceil(n, columns) * ceil(m, blockRows), (long) m * n * k);
         }
+    }
+
+    /** {@code dY W} by the way that is faster here and now; the bits are the same. */
+    private void updateOrPack(Workers workers) {
+        long shape = ((long) k << 32 | n) * MANY + ceil(m, Lanes.N);
+        if (contest.begin((shape * 31 + b.type.ordinal()) * 31 + workers.threads()) == 0) {
+            pairUpdates.run(workers, m, n, k, add);
+        } else {
+            panelProducts.run(workers, m, n, k, add);
+        }
+        contest.end();
     }
 
     static void launch(Workers workers, Workers.Task task, int chunks, long multiplyAdds) {

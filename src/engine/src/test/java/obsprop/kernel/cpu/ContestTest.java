@@ -1,0 +1,56 @@
+package obsprop.kernel.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import org.junit.jupiter.api.Test;
+
+final class ContestTest {
+    private static final long SHAPE = 12;
+
+    private long now;
+    private final Contest contest = new Contest(() -> now);
+
+    /** How often the second way is gone in some calls that take these times. */
+    private int second(long shape, int calls, long... times) {
+        int second = 0;
+        for (int i = 0; i < calls; i++) {
+            int way = contest.begin(shape);
+            second += way;
+            now += times[way];
+            contest.end();
+        }
+        return second;
+    }
+
+    @Test
+    void eachWayIsTriedThenTheFasterOneIsGone() {
+        assertEquals(0, second(SHAPE, 1, 1000, 900));
+        assertEquals(1, second(SHAPE, 1, 1000, 900));
+        assertEquals(40, second(SHAPE, 40, 1000, 900));
+        assertEquals(1, second(SHAPE + 1, 40, 1000, 1100));
+    }
+
+    /** A first time that is long, as before compilation, counts for nothing once another was measured. */
+    @Test
+    void theSlowerWayIsTriedAgain() {
+        second(SHAPE, 1, 1000, 1000);
+        second(SHAPE, 1, 1000, 90_000);
+        assertEquals(148, second(SHAPE, 200, 1000, 900));
+    }
+
+    /** Times grow where a host gets busy: what was measured before is forgotten. */
+    @Test
+    void theFasterWayMayBecomeTheSlower() {
+        assertEquals(1, second(SHAPE, 20, 1000, 1100));
+        second(SHAPE, 100, 3000, 1200);
+        assertEquals(98, second(SHAPE, 100, 3000, 1200), 1);
+    }
+
+    @Test
+    void everyShapeHasATimeOfItsOwn() {
+        second(1, 2, 1000, 900);
+        second(2, 2, 900, 1000);
+        assertEquals(30, second(1, 30, 1000, 900));
+        assertEquals(0, second(2, 30, 900, 1000));
+    }
+}
