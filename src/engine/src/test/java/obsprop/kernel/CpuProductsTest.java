@@ -88,6 +88,7 @@ final class CpuProductsTest {
         for (Layout layout : Layout.values()) {
             assertEquals(true, heads(type, layout, 16, 64, 300));
             assertEquals(true, heads(type, layout, 2, 128, 1031));
+            assertEquals(true, heads(type, layout, 8, 192, 300));
             assertEquals(false, heads(type, layout, 16, 40, 500));
             assertEquals(false, heads(type, layout, 2, 64, 300));
         }
