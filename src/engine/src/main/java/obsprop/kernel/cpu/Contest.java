@@ -5,12 +5,13 @@ import java.util.stream.IntStream;
 
 /**
  * Which of two ways to the same bits is faster, as measured call by call for each shape of product: that differs from machine to machine and,
- * where others use the host, from minute to minute. Now and then the slower one is tried again. For one thread at a time.
+ * where others use the host, from minute to minute. The slower one is tried again, often at first, as it is not compiled before it has run
+ * for a while, then now and then. For one thread at a time.
  */
 final class Contest {
     /** Shapes that are kept in mind, a power of two: each in the place that its hash says, the last one there. */
     private static final int SHAPES = 32;
-    /** Calls of a shape after which the slower way is tried again. */
+    /** Calls of a shape at most after which the slower way is tried again. */
     private static final int CALLS = 50;
     /** What a time grows by whenever its way is measured again: so what holds no longer is forgotten. */
     private static final double AGEING = 1.005;
@@ -24,6 +25,8 @@ final class Contest {
     private static final class Shape {
         private long key;
         private int calls;
+        /** The call at which the slower way is tried. */
+        private int trial;
         /** The least time of each way, in nanoseconds; infinite before the first. */
         private final double[] least = new double[2];
     }
@@ -39,11 +42,16 @@ final class Contest {
         if (shape.calls == 0 || shape.key != key) {
             shape.key = key;
             shape.calls = 0;
+            shape.trial = 1;
             shape.least[0] = Double.POSITIVE_INFINITY;
             shape.least[1] = Double.POSITIVE_INFINITY;
         }
-        int faster = shape.least[1] < shape.least[0] ? 1 : 0;
-        way = shape.calls++ % CALLS == 1 ? 1 - faster : faster;
+        way = shape.least[1] < shape.least[0] ? 1 : 0;
+        if (shape.calls == shape.trial) {
+            way = 1 - way;
+            shape.trial += Math.clamp(shape.calls / 4, 1, CALLS);
+        }
+        shape.calls++;
         began = clock.getAsLong();
         return way;
     }

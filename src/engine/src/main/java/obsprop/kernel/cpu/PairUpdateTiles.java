@@ -24,11 +24,6 @@ final class PairUpdateTiles {
      * seven are faster: eight sums in a row wait too long for each other.
      */
     static final int ROWS = Tiles.WIDE ? 7 : 4;
-    /** Columns of copied rows at most. */
-    static final int COLUMNS = Split.STRIP;
-    /** Bytes from row to row of them: not a power of two, or all would fall into the same sets of the cache. */
-    static final long ROW = 4L * (COLUMNS + Lanes.N);
-
     /** Of two BF16 in each int of a long, the upper ones. */
     private static final long HIGH = 0xFFFF0000FFFF0000L;
 

@@ -23,8 +23,6 @@ final class PairUpdates {
     private static final int BLOCK = 32 / ROWS * ROWS;
     /** Rows whose coefficients are packed at a time: whole squares, and enough of each row of dY. */
     private static final int PACKED = 4 * BLOCK;
-    /** Bytes of an update's rows in a copy. */
-    private static final long COPY = ROWS * PairUpdateTiles.ROW;
     /** Copies: those of a block. */
     private static final int COPIES = BLOCK / ROWS;
 
@@ -40,6 +38,8 @@ final class PairUpdates {
     private int n;
     private int k;
     private boolean add;
+    /** Bytes from row to row of a copy: not a power of two, or all would fall into the same sets of the cache. */
+    private long copyRow;
     /** Sums that {@link Split} keeps, [kept][pair of columns][2 vectors] for every panel. */
     private MemorySegment kept = MemorySegment.NULL;
 
@@ -57,6 +57,7 @@ final class PairUpdates {
         add = accumulate;
         int slab = Gemm.evenPiece(rows, Gemm.ceil(rows, SLAB), TOKENS);
         split.choose(slab, n, k, workers);
+        copyRow = 4L * (split.strip() + Lanes.N);
         for (first = 0; first < rows; first += slab) {
             m = Math.min(slab, rows - first);
             kept = shared.floats(Slot.RESULT, split.kept() * keptSums() / 4);
@@ -194,7 +195,7 @@ final class PairUpdates {
         boolean inPlace = inPlace(rows, cols);
         MemorySegment from = inPlace ? w.segment : copies(scratch);
         long fromAt = inPlace ? w.bytes(row, col) : copyAt(row);
-        long fromRow = inPlace ? w.type.bytes() * w.row : PairUpdateTiles.ROW;
+        long fromRow = inPlace ? w.type.bytes() * w.row : copyRow;
         if (byFours()) {
             PairUpdateTiles.updateBf16(from, fromAt, fromRow, coefficients(scratch), d, Gemm.ceil(cols, 4), sums, at);
         } else {
@@ -202,23 +203,23 @@ final class PairUpdates {
         }
     }
 
-    private static MemorySegment copies(Scratch scratch) {
-        return scratch.floats(Slot.WIDENED, COPIES * COPY / 4);
+    private MemorySegment copies(Scratch scratch) {
+        return scratch.floats(Slot.WIDENED, COPIES * ROWS * copyRow / 4);
     }
 
-    private static long copyAt(int row) {
-        return row / ROWS % COPIES * COPY;
+    private long copyAt(int row) {
+        return row / ROWS % COPIES * ROWS * copyRow;
     }
 
     /** Copies an update's rows, widened unless they go by fours. Zero beyond the last row of a block, and beside the last column. */
     private void copy(Scratch scratch, int row, int rows, int col, int cols) {
         MemorySegment to = copies(scratch);
         if (!byFours()) {
-            Convert.widenRows(w, row, rows, col, cols, to, copyAt(row), PairUpdateTiles.ROW, ROWS, cols + cols % 2);
+            Convert.widenRows(w, row, rows, col, cols, to, copyAt(row), copyRow, ROWS, cols + cols % 2);
             return;
         }
         for (int r = 0; r < ROWS; r++) {
-            long at = copyAt(row) + r * PairUpdateTiles.ROW;
+            long at = copyAt(row) + r * copyRow;
             Copies.zeroRow(to, at, 2 * Gemm.ceil(cols, 4));
             if (r < rows) {
                 MemorySegment.copy(w.segment, w.bytes(row + r, col), to, at, 2L * cols);

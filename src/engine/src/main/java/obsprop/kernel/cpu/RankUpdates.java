@@ -13,7 +13,7 @@ import obsprop.tensor.DType;
 final class RankUpdates {
     private static final int ROWS = 4;
     /** Floats from row to row of a copy: not a power of two, or all would fall into the same sets of the cache. */
-    private static final int COPY_ROW = Split.STRIP + 16;
+    private static final int COPY_ROW = Split.LONGEST + 16;
 
     private final Workers.Task pack = this::packChunk;
     private final Workers.Task task = this::chunk;

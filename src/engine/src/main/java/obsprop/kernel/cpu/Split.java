@@ -9,8 +9,12 @@ package obsprop.kernel.cpu;
  * <p>Chunks are numbered strip by strip from the last one, which may be shorter, so that it is claimed last.
  */
 final class Split {
-    /** Columns of a strip at most: long runs of memory come fastest. */
-    static final int STRIP = 2048;
+    /** Columns of a strip at most: where a run of memory begins, it is waited for. */
+    static final int LONGEST = 8192;
+    /** The same where a longer strip's sums would not stay in L2. */
+    private static final int LONG = 2048;
+    /** Floats of a strip's sums, 512 KiB, that stay in L2. */
+    private static final int IN_L2 = 1 << 17;
     /** What a strip costs beside its columns, in columns. */
     private static final int OVERHEAD_COLUMNS = 32;
     /** Columns whose parts of sums are added at a time. */
@@ -34,10 +38,11 @@ final class Split {
         n = cols;
         k = ofK;
         blocks = Blocks.count(k);
+        int most = Math.clamp(IN_L2 / m, LONG, LONGEST) / (2 * Lanes.N) * (2 * Lanes.N);
         double least = Double.POSITIVE_INFINITY;
         for (int share = blocks; share == blocks || mayPart(share, workers); share = Gemm.ceil(share, 2)) {
             int count = Gemm.ceil(blocks, share);
-            int columns = Gemm.evenShare(n, count, 2 * Lanes.N, STRIP, OVERHEAD_COLUMNS, workers);
+            int columns = Gemm.evenShare(n, count, 2 * Lanes.N, most, OVERHEAD_COLUMNS, workers);
             double cost = share * Gemm.cost(n, count, columns, OVERHEAD_COLUMNS, workers);
             if (cost < least) {
                 least = cost;
@@ -70,6 +75,11 @@ final class Split {
 
     int endOfPiece(int chunk) {
         return Math.min(n, piece(chunk + 1));
+    }
+
+    /** Columns of a strip, but for the last. */
+    int strip() {
+        return strip;
     }
 
     private int strips() {

@@ -59,7 +59,7 @@ final class CpuThreadsTest {
     void everyThreadCountGivesTheSameProductsByLargeWeights() {
         try (Arena arena = Arena.ofShared()) {
             Layer any = new Layer(arena, FEW);
-            for (int[] size : new int[][] {{600, 530}, {2300, 96}}) {
+            for (int[] size : new int[][] {{600, 530}, {2300, 96}, {1200, 2300}}) {
                 Tensor large = any.random(size);
                 Tensor half = Tensor.allocate(arena, DType.BF16, size);
                 CpuKernels.create(1).copy(large, half);
