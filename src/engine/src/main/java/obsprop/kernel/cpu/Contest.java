@@ -12,7 +12,7 @@ final class Contest {
     /** Shapes that are kept in mind, a power of two: each in the place that its hash says, the last one there. */
     private static final int SHAPES = 32;
     /** Calls of a shape at most after which the slower way is tried again. */
-    private static final int CALLS = 50;
+    private static final int CALLS = 100;
     /** What a time grows by whenever its way is measured again: so what holds no longer is forgotten. */
     private static final double AGEING = 1.005;
 

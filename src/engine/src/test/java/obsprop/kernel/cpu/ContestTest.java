@@ -26,11 +26,11 @@ final class ContestTest {
     void eachWayIsTriedThenTheFasterOneIsGone() {
         assertEquals(0, second(SHAPE, 1, 1000, 900));
         assertEquals(1, second(SHAPE, 1, 1000, 900));
-        second(SHAPE, 200, 1000, 900);
-        assertEquals(98, second(SHAPE, 100, 1000, 900));
+        second(SHAPE, 900, 1000, 900);
+        assertEquals(99, second(SHAPE, 100, 1000, 900));
         assertEquals(0, second(SHAPE + 1, 1, 1000, 1100));
-        second(SHAPE + 1, 200, 1000, 1100);
-        assertEquals(2, second(SHAPE + 1, 100, 1000, 1100));
+        second(SHAPE + 1, 900, 1000, 1100);
+        assertEquals(1, second(SHAPE + 1, 100, 1000, 1100));
     }
 
     /** First times are long, as before compilation: they count for nothing once another was measured. */
@@ -38,22 +38,22 @@ final class ContestTest {
     void whatWasSlowAtFirstMayWin() {
         second(SHAPE, 10, 1000, 90_000);
         second(SHAPE, 10, 1000, 900);
-        assertEquals(98, second(SHAPE, 100, 1000, 900), 10);
+        assertEquals(99, second(SHAPE, 100, 1000, 900), 10);
     }
 
     /** Times grow where a host gets busy: what was measured before is forgotten. */
     @Test
     void theFasterWayMayBecomeTheSlower() {
-        second(SHAPE, 200, 1000, 1100);
+        second(SHAPE, 900, 1000, 1100);
         second(SHAPE, 100, 3000, 1200);
-        assertEquals(98, second(SHAPE, 100, 3000, 1200));
+        assertEquals(99, second(SHAPE, 100, 3000, 1200));
     }
 
     @Test
     void everyShapeHasATimeOfItsOwn() {
-        second(1, 200, 1000, 900);
-        second(2, 200, 900, 1000);
-        assertEquals(98, second(1, 100, 1000, 900));
-        assertEquals(2, second(2, 100, 900, 1000));
+        second(1, 900, 1000, 900);
+        second(2, 900, 900, 1000);
+        assertEquals(99, second(1, 100, 1000, 900));
+        assertEquals(1, second(2, 100, 900, 1000));
     }
 }
