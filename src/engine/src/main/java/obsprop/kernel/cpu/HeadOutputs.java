@@ -71,8 +71,9 @@ final class HeadOutputs {
         long sumRow = (long) Lanes.BYTES * groups;
         MemorySegment sums = scratch.floats(Slot.RESULT, (long) ROWS * groups * Lanes.N);
         boolean inPlace = w.type == DType.F32;
-        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) TILE * columns);
-        long pRow = inPlace ? 4 * w.row * apart : 4L * columns;
+        // Widened rows do not lie a power of two apart, or all would fall into the same sets of the cache.
+        long pRow = inPlace ? 4 * w.row * apart : 4L * (columns + Lanes.N);
+        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, TILE * pRow / 4);
         for (int i = 0; i < apart; i++) {
             int some = Math.min(TILE, Gemm.ceil(rowsHere - i, apart));
             long at = w.bytes(first + i, 0);
