@@ -19,10 +19,8 @@ final class HeadOutputs {
     private static final int GROUP = 4;
     /** Weights from which on it is used: less is done before vectors are compiled. */
     private static final long SMALLEST = 1 << 18;
-    /** Rows of W in a chunk: whole cache lines of the output, and a multiple of those in a tile. */
+    /** Rows of W in a chunk: whole cache lines of the output. */
     private static final int ROWS = 64;
-    /** Rows that are read side by side: as far apart as to go on where the one before ended. */
-    private static final int TILE = 4;
 
     private final Workers.Task task = this::chunk;
     private final Scratch shared = new Scratch();
@@ -64,153 +62,87 @@ final class HeadOutputs {
     }
 
     private void chunk(int chunk, Scratch scratch) {
-        int first = chunk * ROWS;
-        int rowsHere = Math.min(ROWS, rows - first);
-        int apart = Gemm.ceil(rowsHere, TILE);
         int groups = columns / (GROUP * Lanes.N);
-        long sumRow = (long) Lanes.BYTES * groups;
-        MemorySegment sums = scratch.floats(Slot.RESULT, (long) ROWS * groups * Lanes.N);
+        MemorySegment sums = scratch.floats(Slot.RESULT, (long) Lanes.N * groups * Lanes.N);
         boolean inPlace = w.type == DType.F32;
-        // Widened rows do not lie a power of two apart, or all would fall into the same sets of the cache.
-        long pRow = inPlace ? 4 * w.row * apart : 4L * (columns + Lanes.N);
-        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, TILE * pRow / 4);
-        for (int i = 0; i < apart; i++) {
-            int some = Math.min(TILE, Gemm.ceil(rowsHere - i, apart));
-            long at = w.bytes(first + i, 0);
-            if (w.type == DType.BF16) {
-                multiplyBf16(w.segment, at, 2 * w.row * apart, some, parted, columns, sums, sumRow * i, sumRow * apart);
-                continue;
+        MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, columns);
+        int last = Math.min(rows, (chunk + 1) * ROWS);
+        for (int row = chunk * ROWS; row < last; row += Lanes.N) {
+            int some = Math.min(Lanes.N, last - row);
+            for (int i = 0; i < some; i++) {
+                long at = w.bytes(row + i, 0);
+                long to = (long) Lanes.BYTES * groups * i;
+                if (w.type == DType.BF16) {
+                    multiplyBf16(w.segment, at, parted, columns, sums, to);
+                } else {
+                    if (!inPlace) {
+                        Convert.widen(w.segment, at, w.type, p, 0, columns);
+                    }
+                    multiply(p, inPlace ? at : 0, x.segment, x.bytes(0, 0), columns, sums, to);
+                }
             }
-            for (int r = 0; r < some && !inPlace; r++) {
-                Convert.widen(w.segment, w.bytes(first + i + r * apart, 0), w.type, p, r * pRow, columns);
-            }
-            multiply(p, inPlace ? at : 0, pRow, some, x.segment, x.bytes(0, 0), columns, sums, sumRow * i, sumRow * apart);
-        }
-        for (int row = 0; row < rowsHere; row += Lanes.N) {
-            long at = sumRow * row;
-            sum(sums, at, Lanes.N * heads, groups / heads);
-            Transposer.sumLanes(sums, at, heads);
+            sum(sums, Lanes.N * heads, groups / heads);
+            Transposer.sumLanes(sums, heads);
             for (int h = 0; h < heads; h++) {
-                Copies.copyRow(sums, at + (long) Lanes.BYTES * h, y.segment, y.bytes(h, first + row), Math.min(Lanes.N, rowsHere - row));
+                Copies.copyRow(sums, (long) Lanes.BYTES * h, y.segment, y.bytes(h, row), some);
             }
         }
     }
 
-    /** Each of the first {@code count} vectors from byte {@code at} on becomes the sum of {@code of} neighbours, in place. */
-    private static void sum(MemorySegment vectors, long at, int count, int of) {
-        int left = of;
-        for (; left % 2 == 0; left /= 2) {
-            sumTwo(vectors, at, count * left / 2);
-        }
+    /** Each of the first {@code count} vectors becomes the sum of {@code of} neighbours, in place. */
+    private static void sum(MemorySegment vectors, int count, int of) {
         vectors = Lanes.plain(vectors);
-        for (int j = 1; j < left; j++) {
+        for (int j = 1; j < of; j++) {
             for (int i = 0; i < count; i++) {
-                long first = at + (long) Lanes.BYTES * i * left;
+                long first = (long) Lanes.BYTES * i * of;
                 FloatVector.fromMemorySegment(Lanes.F, vectors, first, Lanes.ORDER)
                         .add(FloatVector.fromMemorySegment(Lanes.F, vectors, first + (long) Lanes.BYTES * j, Lanes.ORDER))
                         .intoMemorySegment(vectors, first, Lanes.ORDER);
             }
         }
-        for (int i = 1; i < count && left > 1; i++) {
-            FloatVector.fromMemorySegment(Lanes.F, vectors, at + (long) Lanes.BYTES * i * left, Lanes.ORDER)
-                    .intoMemorySegment(vectors, at + (long) Lanes.BYTES * i, Lanes.ORDER);
+        for (int i = 1; i < count && of > 1; i++) {
+            FloatVector.fromMemorySegment(Lanes.F, vectors, (long) Lanes.BYTES * i * of, Lanes.ORDER)
+                    .intoMemorySegment(vectors, (long) Lanes.BYTES * i, Lanes.ORDER);
         }
     }
 
-    private static void sumTwo(MemorySegment vectors, long at, int count) {
-        vectors = Lanes.plain(vectors);
-        for (int i = 0; i < count; i++) {
-            long first = at + 2L * Lanes.BYTES * i;
-            FloatVector.fromMemorySegment(Lanes.F, vectors, first, Lanes.ORDER)
-                    .add(FloatVector.fromMemorySegment(Lanes.F, vectors, first + Lanes.BYTES, Lanes.ORDER))
-                    .intoMemorySegment(vectors, at + (long) Lanes.BYTES * i, Lanes.ORDER);
-        }
-    }
-
-    /**
-     * {@code sums[r, g] = sum over the vectors of group g of p[r] q}, lane by lane, from byte {@code to} on; {@code rows} says how many rows P
-     * has: the others of the tile repeat the last one.
-     */
-    private static void multiply(
-            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, long qAt, int n, MemorySegment sums, long to, long sumRow) {
+    /** {@code sums[g] = sum over the vectors of group g of p q}, lane by lane, from byte {@code to} on. */
+    private static void multiply(MemorySegment p, long pAt, MemorySegment q, long qAt, int n, MemorySegment sums, long to) {
         p = Lanes.plain(p);
         q = Lanes.plain(q);
         sums = Lanes.plain(sums);
-        long p1 = pAt + Math.min(1, rows - 1) * pRow;
-        long p2 = pAt + Math.min(2, rows - 1) * pRow;
-        long p3 = pAt + Math.min(3, rows - 1) * pRow;
         for (int i = 0; i < n; i += GROUP * Lanes.N) {
             long at = 4L * i;
-            FloatVector v = FloatVector.fromMemorySegment(Lanes.F, q, qAt + at, Lanes.ORDER);
-            FloatVector s0 = FloatVector.fromMemorySegment(Lanes.F, p, pAt + at, Lanes.ORDER).mul(v);
-            FloatVector s1 = FloatVector.fromMemorySegment(Lanes.F, p, p1 + at, Lanes.ORDER).mul(v);
-            FloatVector s2 = FloatVector.fromMemorySegment(Lanes.F, p, p2 + at, Lanes.ORDER).mul(v);
-            FloatVector s3 = FloatVector.fromMemorySegment(Lanes.F, p, p3 + at, Lanes.ORDER).mul(v);
-            v = FloatVector.fromMemorySegment(Lanes.F, q, qAt + Lanes.BYTES + at, Lanes.ORDER);
-            s0 = FloatVector.fromMemorySegment(Lanes.F, p, pAt + Lanes.BYTES + at, Lanes.ORDER).fma(v, s0);
-            s1 = FloatVector.fromMemorySegment(Lanes.F, p, p1 + Lanes.BYTES + at, Lanes.ORDER).fma(v, s1);
-            s2 = FloatVector.fromMemorySegment(Lanes.F, p, p2 + Lanes.BYTES + at, Lanes.ORDER).fma(v, s2);
-            s3 = FloatVector.fromMemorySegment(Lanes.F, p, p3 + Lanes.BYTES + at, Lanes.ORDER).fma(v, s3);
-            v = FloatVector.fromMemorySegment(Lanes.F, q, qAt + 2 * Lanes.BYTES + at, Lanes.ORDER);
-            s0 = FloatVector.fromMemorySegment(Lanes.F, p, pAt + 2 * Lanes.BYTES + at, Lanes.ORDER).fma(v, s0);
-            s1 = FloatVector.fromMemorySegment(Lanes.F, p, p1 + 2 * Lanes.BYTES + at, Lanes.ORDER).fma(v, s1);
-            s2 = FloatVector.fromMemorySegment(Lanes.F, p, p2 + 2 * Lanes.BYTES + at, Lanes.ORDER).fma(v, s2);
-            s3 = FloatVector.fromMemorySegment(Lanes.F, p, p3 + 2 * Lanes.BYTES + at, Lanes.ORDER).fma(v, s3);
-            v = FloatVector.fromMemorySegment(Lanes.F, q, qAt + 3 * Lanes.BYTES + at, Lanes.ORDER);
-            s0 = FloatVector.fromMemorySegment(Lanes.F, p, pAt + 3 * Lanes.BYTES + at, Lanes.ORDER).fma(v, s0);
-            s1 = FloatVector.fromMemorySegment(Lanes.F, p, p1 + 3 * Lanes.BYTES + at, Lanes.ORDER).fma(v, s1);
-            s2 = FloatVector.fromMemorySegment(Lanes.F, p, p2 + 3 * Lanes.BYTES + at, Lanes.ORDER).fma(v, s2);
-            s3 = FloatVector.fromMemorySegment(Lanes.F, p, p3 + 3 * Lanes.BYTES + at, Lanes.ORDER).fma(v, s3);
-            s0.intoMemorySegment(sums, to + i, Lanes.ORDER); // 4 i / GROUP
-            s1.intoMemorySegment(sums, to + sumRow + i, Lanes.ORDER);
-            s2.intoMemorySegment(sums, to + 2 * sumRow + i, Lanes.ORDER);
-            s3.intoMemorySegment(sums, to + 3 * sumRow + i, Lanes.ORDER);
+            FloatVector s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + at, Lanes.ORDER)
+                    .mul(FloatVector.fromMemorySegment(Lanes.F, q, qAt + at, Lanes.ORDER));
+            s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + Lanes.BYTES + at, Lanes.ORDER)
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, qAt + Lanes.BYTES + at, Lanes.ORDER), s);
+            s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + 2 * Lanes.BYTES + at, Lanes.ORDER)
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, qAt + 2 * Lanes.BYTES + at, Lanes.ORDER), s);
+            s = FloatVector.fromMemorySegment(Lanes.F, p, pAt + 3 * Lanes.BYTES + at, Lanes.ORDER)
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, qAt + 3 * Lanes.BYTES + at, Lanes.ORDER), s);
+            s.intoMemorySegment(sums, to + i, Lanes.ORDER); // 4 i / GROUP
         }
     }
 
-    /** The same for P in BF16 and a parted q. */
-    private static void multiplyBf16(
-            MemorySegment p, long pAt, long pRow, int rows, MemorySegment q, int n, MemorySegment sums, long to, long sumRow) {
+    /** The same for p in BF16 and a parted q. */
+    private static void multiplyBf16(MemorySegment p, long pAt, MemorySegment q, int n, MemorySegment sums, long to) {
         p = Lanes.plain(p);
         q = Lanes.plain(q);
         sums = Lanes.plain(sums);
-        long p1 = pAt + Math.min(1, rows - 1) * pRow;
-        long p2 = pAt + Math.min(2, rows - 1) * pRow;
-        long p3 = pAt + Math.min(3, rows - 1) * pRow;
         for (int i = 0; i < n; i += GROUP * Lanes.N) {
-            long at = 2L * i;
-            FloatVector even = FloatVector.fromMemorySegment(Lanes.F, q, 2 * at, Lanes.ORDER);
-            FloatVector odd = FloatVector.fromMemorySegment(Lanes.F, q, Lanes.BYTES + 2 * at, Lanes.ORDER);
-            IntVector pairs = IntVector.fromMemorySegment(Convert.I, p, pAt + at, Lanes.ORDER);
-            FloatVector s0 = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(even);
-            s0 = pairs.and(Convert.HIGH).reinterpretAsFloats().fma(odd, s0);
-            pairs = IntVector.fromMemorySegment(Convert.I, p, p1 + at, Lanes.ORDER);
-            FloatVector s1 = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(even);
-            s1 = pairs.and(Convert.HIGH).reinterpretAsFloats().fma(odd, s1);
-            pairs = IntVector.fromMemorySegment(Convert.I, p, p2 + at, Lanes.ORDER);
-            FloatVector s2 = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(even);
-            s2 = pairs.and(Convert.HIGH).reinterpretAsFloats().fma(odd, s2);
-            pairs = IntVector.fromMemorySegment(Convert.I, p, p3 + at, Lanes.ORDER);
-            FloatVector s3 = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(even);
-            s3 = pairs.and(Convert.HIGH).reinterpretAsFloats().fma(odd, s3);
-            even = FloatVector.fromMemorySegment(Lanes.F, q, 2 * Lanes.BYTES + 2 * at, Lanes.ORDER);
-            odd = FloatVector.fromMemorySegment(Lanes.F, q, 3 * Lanes.BYTES + 2 * at, Lanes.ORDER);
-            pairs = IntVector.fromMemorySegment(Convert.I, p, pAt + Lanes.BYTES + at, Lanes.ORDER);
-            s0 = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(even, s0);
-            s0 = pairs.and(Convert.HIGH).reinterpretAsFloats().fma(odd, s0);
-            pairs = IntVector.fromMemorySegment(Convert.I, p, p1 + Lanes.BYTES + at, Lanes.ORDER);
-            s1 = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(even, s1);
-            s1 = pairs.and(Convert.HIGH).reinterpretAsFloats().fma(odd, s1);
-            pairs = IntVector.fromMemorySegment(Convert.I, p, p2 + Lanes.BYTES + at, Lanes.ORDER);
-            s2 = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(even, s2);
-            s2 = pairs.and(Convert.HIGH).reinterpretAsFloats().fma(odd, s2);
-            pairs = IntVector.fromMemorySegment(Convert.I, p, p3 + Lanes.BYTES + at, Lanes.ORDER);
-            s3 = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(even, s3);
-            s3 = pairs.and(Convert.HIGH).reinterpretAsFloats().fma(odd, s3);
-            s0.intoMemorySegment(sums, to + i, Lanes.ORDER); // 4 i / GROUP
-            s1.intoMemorySegment(sums, to + sumRow + i, Lanes.ORDER);
-            s2.intoMemorySegment(sums, to + 2 * sumRow + i, Lanes.ORDER);
-            s3.intoMemorySegment(sums, to + 3 * sumRow + i, Lanes.ORDER);
+            long at = 4L * i;
+            IntVector pairs = IntVector.fromMemorySegment(Convert.I, p, pAt + 2L * i, Lanes.ORDER);
+            FloatVector s = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats()
+                    .mul(FloatVector.fromMemorySegment(Lanes.F, q, at, Lanes.ORDER));
+            s = pairs.and(Convert.HIGH).reinterpretAsFloats()
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, Lanes.BYTES + at, Lanes.ORDER), s);
+            pairs = IntVector.fromMemorySegment(Convert.I, p, pAt + Lanes.BYTES + 2L * i, Lanes.ORDER);
+            s = pairs.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats()
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, 2 * Lanes.BYTES + at, Lanes.ORDER), s);
+            s = pairs.and(Convert.HIGH).reinterpretAsFloats()
+                    .fma(FloatVector.fromMemorySegment(Lanes.F, q, 3 * Lanes.BYTES + at, Lanes.ORDER), s);
+            s.intoMemorySegment(sums, to + i, Lanes.ORDER); // 4 i / GROUP
         }
     }
 }

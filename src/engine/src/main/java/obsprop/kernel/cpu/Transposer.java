@@ -182,27 +182,23 @@ final class Transposer {
         return VectorMask.fromArray(Lanes.F, lanes, 0);
     }
 
-    /**
-     * Of N rows of n vectors each, from byte {@code at} on, makes one row, in place: lane i of a vector becomes the sum of the lanes of that
-     * vector in row i.
-     */
-    static void sumLanes(MemorySegment vectors, long at, int n) {
-        fold(vectors, at, n * N / 2, XOR_FIRST, BIT_FIRST);
+    /** Of N rows of n vectors each makes one row, in place: lane i of a vector becomes the sum of the lanes of that vector in row i. */
+    static void sumLanes(MemorySegment vectors, int n) {
+        fold(vectors, n * N / 2, XOR_FIRST, BIT_FIRST);
         if (N == 16) {
-            fold(vectors, at, n * 4, XOR_4, BIT_4);
+            fold(vectors, n * 4, XOR_4, BIT_4);
         }
         if (N >= 8) {
-            fold(vectors, at, n * 2, XOR_2, BIT_2);
+            fold(vectors, n * 2, XOR_2, BIT_2);
         }
-        fold(vectors, at, n, XOR_1, BIT_1);
+        fold(vectors, n, XOR_1, BIT_1);
     }
 
     /** Vector i takes the lanes without a bit, vector i + count those with it, each added to its neighbour in that bit. */
-    private static void fold(
-            MemorySegment vectors, long from, int count, VectorShuffle<Float> xor, VectorMask<Float> lanes) {
+    private static void fold(MemorySegment vectors, int count, VectorShuffle<Float> xor, VectorMask<Float> lanes) {
         vectors = Lanes.plain(vectors);
         for (int i = 0; i < count; i++) {
-            long at = from + BYTES * i;
+            long at = BYTES * i;
             FloatVector low = FloatVector.fromMemorySegment(Lanes.F, vectors, at, Lanes.ORDER);
             FloatVector high = FloatVector.fromMemorySegment(Lanes.F, vectors, at + BYTES * count, Lanes.ORDER);
             FloatVector sums = low.blend(high.rearrange(xor), lanes).add(low.rearrange(xor).blend(high, lanes));
