@@ -38,8 +38,6 @@ final class PairUpdates {
     private int n;
     private int k;
     private boolean add;
-    /** Bytes from row to row of a copy: not a power of two, or all would fall into the same sets of the cache. */
-    private long copyRow;
     /** Sums that {@link Split} keeps, [kept][pair of columns][2 vectors] for every panel. */
     private MemorySegment kept = MemorySegment.NULL;
 
@@ -57,7 +55,6 @@ final class PairUpdates {
         add = accumulate;
         int slab = Gemm.evenPiece(rows, Gemm.ceil(rows, SLAB), TOKENS);
         split.choose(slab, n, k, workers);
-        copyRow = 4L * (split.strip() + Lanes.N);
         for (first = 0; first < rows; first += slab) {
             m = Math.min(slab, rows - first);
             kept = shared.floats(Slot.RESULT, split.kept() * keptSums() / 4);
@@ -195,7 +192,7 @@ final class PairUpdates {
         boolean inPlace = inPlace(rows, cols);
         MemorySegment from = inPlace ? w.segment : copies(scratch);
         long fromAt = inPlace ? w.bytes(row, col) : copyAt(row);
-        long fromRow = inPlace ? w.type.bytes() * w.row : copyRow;
+        long fromRow = inPlace ? w.type.bytes() * w.row : split.copyRow();
         if (byFours()) {
             PairUpdateTiles.updateBf16(from, fromAt, fromRow, coefficients(scratch), d, Gemm.ceil(cols, 4), sums, at);
         } else {
@@ -204,22 +201,22 @@ final class PairUpdates {
     }
 
     private MemorySegment copies(Scratch scratch) {
-        return scratch.floats(Slot.WIDENED, COPIES * ROWS * copyRow / 4);
+        return scratch.floats(Slot.WIDENED, COPIES * ROWS * split.copyRow() / 4);
     }
 
     private long copyAt(int row) {
-        return row / ROWS % COPIES * ROWS * copyRow;
+        return row / ROWS % COPIES * ROWS * split.copyRow();
     }
 
     /** Copies an update's rows, widened unless they go by fours. Zero beyond the last row of a block, and beside the last column. */
     private void copy(Scratch scratch, int row, int rows, int col, int cols) {
         MemorySegment to = copies(scratch);
         if (!byFours()) {
-            Convert.widenRows(w, row, rows, col, cols, to, copyAt(row), copyRow, ROWS, cols + cols % 2);
+            Convert.widenRows(w, row, rows, col, cols, to, copyAt(row), split.copyRow(), ROWS, cols + cols % 2);
             return;
         }
         for (int r = 0; r < ROWS; r++) {
-            long at = copyAt(row) + r * copyRow;
+            long at = copyAt(row) + r * split.copyRow();
             Copies.zeroRow(to, at, 2 * Gemm.ceil(cols, 4));
             if (r < rows) {
                 MemorySegment.copy(w.segment, w.bytes(row + r, col), to, at, 2L * cols);

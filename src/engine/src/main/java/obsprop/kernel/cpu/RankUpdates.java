@@ -12,8 +12,6 @@ import obsprop.tensor.DType;
  */
 final class RankUpdates {
     private static final int ROWS = 4;
-    /** Floats from row to row of a copy: not a power of two, or all would fall into the same sets of the cache. */
-    private static final int COPY_ROW = Split.LONGEST + 16;
 
     private final Workers.Task pack = this::packChunk;
     private final Workers.Task task = this::chunk;
@@ -157,8 +155,8 @@ final class RankUpdates {
             return;
         }
         // Ragged or narrow: through a padded copy.
-        MemorySegment copy = scratch.floats(Slot.WIDENED, (long) ROWS * COPY_ROW);
-        Convert.widenRows(w, row, rows, col, cols, copy, 0, 4L * COPY_ROW, ROWS, padded);
-        Tiles.addRank4(copy, 0, 4L * COPY_ROW, coefficients, d, m, padded, sums, at, sumRow);
+        MemorySegment copy = scratch.floats(Slot.WIDENED, ROWS * split.copyRow() / 4);
+        Convert.widenRows(w, row, rows, col, cols, copy, 0, split.copyRow(), ROWS, padded);
+        Tiles.addRank4(copy, 0, split.copyRow(), coefficients, d, m, padded, sums, at, sumRow);
     }
 }

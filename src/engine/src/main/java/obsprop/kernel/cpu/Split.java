@@ -10,7 +10,7 @@ package obsprop.kernel.cpu;
  */
 final class Split {
     /** Columns of a strip at most: where a run of memory begins, it is waited for. */
-    static final int LONGEST = 8192;
+    private static final int LONGEST = 8192;
     /** The same where a longer strip's sums would not stay in L2. */
     private static final int LONG = 2048;
     /** Floats of a strip's sums, 512 KiB, that stay in L2. */
@@ -77,9 +77,9 @@ final class Split {
         return Math.min(n, piece(chunk + 1));
     }
 
-    /** Columns of a strip, but for the last. */
-    int strip() {
-        return strip;
+    /** Bytes from row to row of a copy of a strip: not a power of two, or all would fall into the same sets of the cache. */
+    long copyRow() {
+        return 4L * Lanes.N * (Gemm.ceil(Math.min(n, strip), Lanes.N) | 1);
     }
 
     private int strips() {

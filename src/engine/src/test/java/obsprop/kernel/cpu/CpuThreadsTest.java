@@ -23,7 +23,6 @@ import java.util.stream.Stream;
 import obsprop.kernel.Activation;
 import obsprop.kernel.AttentionRule;
 import obsprop.kernel.AttentionSpec;
-import obsprop.kernel.Kernels;
 import obsprop.kernel.Kernels.AttentionCotangents;
 import obsprop.kernel.Kernels.AttentionSaved;
 import obsprop.kernel.NormParameters;
@@ -60,10 +59,7 @@ final class CpuThreadsTest {
         try (Arena arena = Arena.ofShared()) {
             Layer any = new Layer(arena, FEW);
             for (int[] size : new int[][] {{600, 530}, {2300, 96}, {1200, 2300}}) {
-                Tensor large = any.random(size);
-                Tensor half = Tensor.allocate(arena, DType.BF16, size);
-                CpuKernels.create(1).copy(large, half);
-                for (Tensor weight : List.of(large, half)) {
+                for (Tensor weight : ofTypes(arena, any.random(size), DType.F32, DType.BF16)) {
                     for (int rows : new int[] {FEW, 40, MANY, MORE}) {
                         for (Transpose turned : Transpose.values()) {
                             Tensor x = any.random(rows, size[turned == Transpose.NO ? 0 : 1]);
@@ -130,9 +126,7 @@ final class CpuThreadsTest {
             for (int k : new int[] {1031, 2100}) {
                 Tensor x = any.random(rows, k);
                 Tensor weight = any.random(101, k);
-                Tensor half = Tensor.allocate(arena, DType.BF16, 101, k);
-                kernels.copy(weight, half);
-                for (Tensor w : List.of(weight, half)) {
+                for (Tensor w : ofTypes(arena, weight, DType.F32, DType.BF16)) {
                     Tensor atOnce = any.empty(rows, 101);
                     kernels.gemm(x, Transpose.NO, w, Transpose.YES, atOnce, Write.OVERWRITE);
                     for (int few = 1; few <= 9; few++) {
@@ -152,7 +146,7 @@ final class CpuThreadsTest {
             Layer any = new Layer(arena, FEW);
             int n = 600;
             for (int k : new int[] {530, 2300}) {
-                for (Tensor w : ofAllTypes(arena, kernels, any.random(k, n))) {
+                for (Tensor w : ofTypes(arena, any.random(k, n), DType.F32, DType.BF16, DType.F16)) {
                     for (int rows : new int[] {96, 97, 98, 99, 100, 101, 140}) {
                         Tensor dy = any.random(rows, k);
                         Tensor before = any.random(rows, n);
@@ -172,12 +166,14 @@ final class CpuThreadsTest {
         }
     }
 
-    private static List<Tensor> ofAllTypes(Arena arena, Kernels kernels, Tensor weight) {
-        return Stream.of(DType.F32, DType.BF16, DType.F16).map(type -> {
-            Tensor copy = Tensor.allocate(arena, type, weight.shape());
-            kernels.copy(weight, copy);
-            return copy;
-        }).toList();
+    private static List<Tensor> ofTypes(Arena arena, Tensor weight, DType... types) {
+        try (CpuKernels kernels = CpuKernels.create(1)) {
+            return Stream.of(types).map(type -> {
+                Tensor copy = Tensor.allocate(arena, type, weight.shape());
+                kernels.copy(weight, copy);
+                return copy;
+            }).toList();
+        }
     }
 
     /** Of a shape, kernels do the first product in one way, the second in the other ({@link Contest}). */
