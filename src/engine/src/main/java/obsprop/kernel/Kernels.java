@@ -72,6 +72,11 @@ public interface Kernels {
 
     // ---- memory
 
+    /** A new arena, open to all threads, for tensors that are used and freed together, about {@code bytes} of them. */
+    default Arena newArena(long bytes) {
+        return Arena.ofShared();
+    }
+
     /** A contiguous, zeroed tensor of {@link #activationType()} where this backend computes; freed with {@code arena}. */
     Tensor allocate(Arena arena, int... shape);
 

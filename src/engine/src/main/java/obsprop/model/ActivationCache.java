@@ -18,12 +18,15 @@ import obsprop.tensor.Tensor;
 public final class ActivationCache implements AutoCloseable {
     static final Listener NOBODY = (layer, point, x) -> {};
 
+    /** What a block keeps of a row, in rows of the stream: about, as most models have it. */
+    private static final int STATE = 16;
+
     private final Transformer model;
     private final Segments segments;
     private final Keep keep;
     private final int stopLayer;
     private final Point stopPoint;
-    private final Arena arena = Arena.ofShared();
+    private final Arena arena;
     private final List<Tensor> residuals = new ArrayList<>();
     private final List<Block.State> states = new ArrayList<>();
     private final Block.Scratch scratch;
@@ -46,14 +49,15 @@ public final class ActivationCache implements AutoCloseable {
         pass = kernels.replay(() -> run(NOBODY));
         int n = segments.rows();
         int d = model.config().dModel();
+        int distinct = keep == Keep.LAST ? Math.min(2, stopLayer + 1) : stopLayer + 1;
+        int run = stopPoint == Point.MIDDLE ? stopLayer + 1 : stopLayer;
+        int kept = keep == Keep.EVERYTHING ? run : Math.min(1, run);
+        arena = kernels.newArena(4L * n * d * (distinct + (long) STATE * kept));
         try {
             scratch = Block.Scratch.allocate(kernels, arena, n, model.blocks().getFirst());
-            int distinct = keep == Keep.LAST ? Math.min(2, stopLayer + 1) : stopLayer + 1;
             for (int i = 0; i < distinct; i++) {
                 residuals.add(kernels.allocate(arena, n, d));
             }
-            int run = stopPoint == Point.MIDDLE ? stopLayer + 1 : stopLayer;
-            int kept = keep == Keep.EVERYTHING ? run : Math.min(1, run);
             for (int i = 0; i < kept; i++) {
                 states.add(model.block(i).allocate(kernels, arena, n, scratch));
             }

@@ -99,6 +99,11 @@ public final class CpuKernels implements Kernels, AutoCloseable {
     }
 
     @Override
+    public Arena newArena(long bytes) {
+        return Slabs.serve(bytes) ? new Slabs() : Arena.ofShared();
+    }
+
+    @Override
     public Tensor allocate(Arena arena, int... shape) {
         return Tensor.allocate(arena, DType.F32, shape);
     }
