@@ -52,7 +52,8 @@ public final class ActivationCache implements AutoCloseable {
         int distinct = keep == Keep.LAST ? Math.min(2, stopLayer + 1) : stopLayer + 1;
         int run = stopPoint == Point.MIDDLE ? stopLayer + 1 : stopLayer;
         int kept = keep == Keep.EVERYTHING ? run : Math.min(1, run);
-        arena = kernels.newArena(4L * n * d * (distinct + (long) STATE * kept));
+        long row = (long) d * kernels.activationType().bytes();
+        arena = kernels.newArena(n * row * (distinct + STATE * kept));
         try {
             scratch = Block.Scratch.allocate(kernels, arena, n, model.blocks().getFirst());
             for (int i = 0; i < distinct; i++) {

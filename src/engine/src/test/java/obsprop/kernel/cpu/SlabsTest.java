@@ -19,7 +19,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import obsprop.kernel.Kernels;
 import obsprop.model.ActivationCache;
 import obsprop.model.Batch;
 import obsprop.model.Keep;
@@ -103,8 +102,9 @@ class SlabsTest {
     @Test
     void onlyArenasForMuchAreSlabs() {
         assumeTrue(HugePages.exist(), "no huge pages on this system");
-        Kernels kernels = CpuKernels.create(1);
-        try (Arena much = kernels.newArena(1L << 30); Arena little = kernels.newArena(1L << 20)) {
+        try (CpuKernels kernels = CpuKernels.create(1);
+                Arena much = kernels.newArena(1L << 30);
+                Arena little = kernels.newArena(1L << 20)) {
             assertInstanceOf(Slabs.class, much);
             assertEquals(Arena.ofShared().getClass(), little.getClass());
         }
