@@ -148,14 +148,14 @@ final class Blocks {
         }
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         if (b.type == DType.F32) {
-            Transposer.run(b.segment, b.bytes(depth, j), 4 * b.col, to, toAt, rowBytes, cols, deep, false, square);
+            Transposer.run(b.segment, b.bytes(depth, j), 4 * b.col, to, toAt, rowBytes, cols, deep, square);
             return;
         }
         MemorySegment widened = scratch.floats(Slot.WIDENED, (long) DEPTH * Tiles.WIDTH);
         for (int x = 0; x < cols; x++) {
             Convert.widen(b.segment, b.bytes(depth, j + x), b.type, widened, 4L * DEPTH * x, deep);
         }
-        Transposer.run(widened, 0, 4L * DEPTH, to, toAt, rowBytes, cols, deep, false, square);
+        Transposer.run(widened, 0, 4L * DEPTH, to, toAt, rowBytes, cols, deep, square);
     }
 
     private static void multiplyRows(
@@ -187,7 +187,7 @@ final class Blocks {
         MemorySegment gathered = gathered(scratch);
         if (a.row == 1 && a.type == DType.F32) {
             MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
-            Transposer.run(a.segment, a.bytes(i, depth), 4 * a.col, gathered, 0, 4L * DEPTH, deep, rows, false, square);
+            Transposer.run(a.segment, a.bytes(i, depth), 4 * a.col, gathered, 0, 4L * DEPTH, deep, rows, square);
             return;
         }
         if (a.col == 1) {

@@ -81,11 +81,25 @@ final class HeadOutputs {
                     multiply(p, inPlace ? at : 0, x.segment, x.bytes(0, 0), columns, sums, to);
                 }
             }
-            sum(sums, Lanes.N * heads, groups / heads);
+            int of = groups / heads;
+            for (; of % 2 == 0; of /= 2) {
+                sumPairs(sums, Lanes.N * heads * of / 2);
+            }
+            sum(sums, Lanes.N * heads, of);
             Transposer.sumLanes(sums, heads);
             for (int h = 0; h < heads; h++) {
                 Copies.copyRow(sums, (long) Lanes.BYTES * h, y.segment, y.bytes(h, row), some);
             }
+        }
+    }
+
+    /** Each of the first {@code count} vectors becomes the sum of two neighbours, in place: by constants, which spares the checks. */
+    private static void sumPairs(MemorySegment vectors, int count) {
+        vectors = Lanes.plain(vectors);
+        for (int i = 0; i < count; i++) {
+            FloatVector.fromMemorySegment(Lanes.F, vectors, 2L * Lanes.BYTES * i, Lanes.ORDER)
+                    .add(FloatVector.fromMemorySegment(Lanes.F, vectors, 2L * Lanes.BYTES * i + Lanes.BYTES, Lanes.ORDER))
+                    .intoMemorySegment(vectors, (long) Lanes.BYTES * i, Lanes.ORDER);
         }
     }
 

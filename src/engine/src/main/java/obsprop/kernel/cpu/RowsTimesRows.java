@@ -2,14 +2,15 @@ package obsprop.kernel.cpu;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import obsprop.kernel.cpu.Scratch.Slot;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 
 /**
  * {@code Y (+)= X W^T + b}: vectors run over tokens, weights are broadcast from where W lies, one by one or, with 32 registers, by pairs
- * ({@link PairTiles}). X is packed as panels of tokens for all threads; then each chunk of rows of W makes its part of Y^T
- * and turns it.
+ * ({@link PairTiles}). X is packed as panels of tokens, by each of a few threads for itself or once for all; each chunk of rows of W makes
+ * its part of Y^T and turns it.
  *
  * <p>Sums begin with the bias and run over k in order, in blocks of {@link #DEPTH}; by pairs, each block is the sum of one over even k
  * and one over odd k.
@@ -39,6 +40,18 @@ final class RowsTimesRows {
     private static final int AHEAD = 8;
     /** Floats from row to row of widened weights: not a power of two, or all would fall into the same sets of the cache. */
     private static final int WIDENED_ROW = DEPTH + 16;
+    /** Floats from token to token of a panel of Y: the same. */
+    private static final int TURNED_ROW = CHUNK_ROWS + 16;
+
+    /**
+     * Threads of which each packs X for itself: where another core has read or written a line, to write it takes five times as long, and
+     * so does the first look at what that core has packed. More would pack longer than that.
+     */
+    private static final int MOST_PACKERS = 4;
+    /** Tokens up to which they do: more are read from L3 either way. */
+    private static final int MOST_OWN = 256;
+    /** Numbers calls, so that a thread knows what it has packed. */
+    private static final AtomicLong CALLS = new AtomicLong();
 
     private final Workers.Task pack = this::packChunk;
     private final Workers.Task turned = this::turnedChunk;
@@ -56,7 +69,9 @@ final class RowsTimesRows {
     private final Pieces pieces = new Pieces();
     /** Chunks of panels that are worked on together; all others come later. */
     private int slabChunks;
-    private MemorySegment packed = MemorySegment.NULL;
+    /** X packed for all threads; empty where each packs for itself. */
+    private MemorySegment forAll = MemorySegment.NULL;
+    private long call;
 
     /** Operands: x [m,k], w the view [k,n] of W [n,k], y [m,n]. A bias comes with {@link #run}. */
     RowsTimesRows(Matrix x, Matrix w, Matrix y) {
@@ -73,8 +88,12 @@ final class RowsTimesRows {
         add = accumulate;
         pieces.cut(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
         slabChunks = Math.clamp(IN_L3 / ((long) CHUNK_PANELS * TOKENS * Math.max(1, k)), 1, panelChunks());
-        packed = shared.floats(Slot.PACK, (long) panels() * TOKENS * (k + k % 2));
-        Gemm.launch(workers, pack, panels() * Gemm.ceil(k, DEPTH), 8L * m * k);
+        call = CALLS.incrementAndGet();
+        boolean own = workers.threads() <= MOST_PACKERS && m <= MOST_OWN;
+        forAll = own ? MemorySegment.NULL : shared.floats(Slot.PACK, packedFloats());
+        if (!own) {
+            Gemm.launch(workers, pack, packChunks(), 8L * m * k);
+        }
         Gemm.launch(workers, turned, pieces.count() * panelChunks(), (long) m * n * k);
     }
 
@@ -86,7 +105,34 @@ final class RowsTimesRows {
         return Gemm.ceil(panels(), CHUNK_PANELS);
     }
 
+    private long packedFloats() {
+        return (long) panels() * TOKENS * (k + k % 2);
+    }
+
+    private int packChunks() {
+        return panels() * Gemm.ceil(k, DEPTH);
+    }
+
+    /** X as this thread reads it, which packs it first unless that is done. */
+    private MemorySegment packed(Scratch scratch) {
+        if (forAll.byteSize() > 0) {
+            return forAll;
+        }
+        MemorySegment own = scratch.floats(Slot.PACK, packedFloats());
+        if (scratch.packedFor != call) {
+            for (int chunk = 0; chunk < packChunks(); chunk++) {
+                packChunk(chunk, scratch, own);
+            }
+            scratch.packedFor = call;
+        }
+        return own;
+    }
+
     private void packChunk(int chunk, Scratch scratch) {
+        packChunk(chunk, scratch, forAll);
+    }
+
+    private void packChunk(int chunk, Scratch scratch, MemorySegment packed) {
         int panel = chunk % panels();
         int depth = chunk / panels() * DEPTH;
         int deep = Math.min(DEPTH, k - depth);
@@ -134,12 +180,18 @@ final class RowsTimesRows {
                 }
             }
         }
+        write(scratch, result, row, rows, firstPanel, lastPanel);
+    }
+
+    /** Turns a chunk's part of Y^T, and writes it token by token: in runs of memory. */
+    private void write(Scratch scratch, MemorySegment result, int row, int rows, int firstPanel, int lastPanel) {
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
+        MemorySegment turnedPanel = scratch.floats(Slot.GATHERED, (long) TOKENS * TURNED_ROW);
+        int wholeRows = Gemm.ceil(rows, Lanes.N) * Lanes.N;
         for (int panel = firstPanel; panel < lastPanel; panel++) {
             int token = panel * TOKENS;
-            Transposer.runPadded(
-                    result, resultAt(panel - firstPanel, 0), 4L * TOKENS, y.segment, y.bytes(token, row), 4 * y.row, rows,
-                    Math.min(TOKENS, m - token), add, square);
+            Transposer.run(result, resultAt(panel - firstPanel, 0), 4L * TOKENS, turnedPanel, 0, 4L * TURNED_ROW, wholeRows, TOKENS, square);
+            Tiles.write(turnedPanel, 4L * TURNED_ROW, Math.min(TOKENS, m - token), rows, y.segment, y.bytes(token, row), 4 * y.row, add);
         }
     }
 
@@ -180,6 +232,7 @@ final class RowsTimesRows {
         long buffer = 4L * (Tiles.ROWS * length + Lanes.N);
         MemorySegment wide = scratch.floats(Slot.WIDENED, buffer / 2);
         MemorySegment tile = scratch.floats(Slot.TILE, Tiles.SIZE);
+        MemorySegment packed = packed(scratch);
         for (int i = 0; i < Tiles.ROWS; i++) {
             Convert.widen(w.segment, w.bytes(from, row + i), w.type, wide, 4L * length * i, length);
         }
@@ -223,6 +276,7 @@ final class RowsTimesRows {
         int pairs = (deep + 1) / 2;
         int apart = inPlace ? Gemm.ceil(rows, ROWS) : 1;
         long resultRow = 4L * TOKENS * apart;
+        MemorySegment packed = packed(scratch);
         MemorySegment sums = scratch.floats(Slot.TILE, PAIRS ? PairTiles.SIZE : Tiles.SIZE);
         MemorySegment p = inPlace ? w.segment : scratch.floats(Slot.WIDENED, (long) ROWS * WIDENED_ROW);
         for (int tile = from; tile < to; tile++) {

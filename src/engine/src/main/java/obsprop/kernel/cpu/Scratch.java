@@ -30,6 +30,8 @@ final class Scratch {
 
     final Matrix b = new Matrix();
     final Matrix c = new Matrix();
+    /** The call of {@link RowsTimesRows} that {@link Slot#PACK} was packed for. */
+    long packedFor;
     private final MemorySegment[] buffers = new MemorySegment[Slot.values().length];
 
     Scratch() {

@@ -15,36 +15,19 @@ final class Transposer {
 
     private Transposer() {}
 
-    /** {@code to[j, i] = from[i, j]}, or {@code +=}, for i below {@code rows} and j below {@code cols}. */
+    /** {@code to[j, i] = from[i, j]}, for i below {@code rows} and j below {@code cols}. */
     static void run(
-            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int rows, int cols,
-            boolean add, MemorySegment square) {
+            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int rows, int cols, MemorySegment square) {
         int wholeRows = Lanes.whole(rows);
         int wholeCols = Lanes.whole(cols);
         for (int i = 0; i < wholeRows; i += N) {
             for (int j = 0; j < wholeCols; j += N) {
-                square(from, fromAt + i * fromRow + 4L * j, fromRow, to, toAt + j * toRow + 4L * i, toRow, add, square);
+                rounds(from, fromAt + i * fromRow + 4L * j, fromRow, N, square);
+                exchange(square, 0, BYTES, to, toAt + j * toRow + 4L * i, toRow, N, 1, XOR_1, BIT_1);
             }
         }
-        edge(from, fromAt, fromRow, to, toAt, toRow, 0, wholeRows, wholeCols, cols, add);
-        edge(from, fromAt, fromRow, to, toAt, toRow, wholeRows, rows, 0, cols, add);
-    }
-
-    /** The same where rows of {@code from} can be read on to the end of a vector: columns that do not fill one go by vectors too. */
-    static void runPadded(
-            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int rows, int cols,
-            boolean add, MemorySegment square) {
-        int wholeRows = Lanes.whole(rows);
-        int wholeCols = Lanes.whole(cols);
-        run(from, fromAt, fromRow, to, toAt, toRow, rows, wholeCols, add, square);
-        if (wholeCols < cols) {
-            long at = toAt + wholeCols * toRow;
-            for (int i = 0; i < wholeRows; i += N) {
-                square(from, fromAt + i * fromRow + 4L * wholeCols, fromRow, N, N, square);
-                Tiles.write(square, BYTES, cols - wholeCols, N, to, at + 4L * i, toRow, add);
-            }
-            edge(from, fromAt, fromRow, to, toAt, toRow, wholeRows, rows, wholeCols, cols, add);
-        }
+        edge(from, fromAt, fromRow, to, toAt, toRow, 0, wholeRows, wholeCols, cols);
+        edge(from, fromAt, fromRow, to, toAt, toRow, wholeRows, rows, 0, cols);
     }
 
     /**
@@ -80,12 +63,10 @@ final class Transposer {
 
     private static void edge(
             MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, int firstRow, int rows,
-            int firstCol, int cols, boolean add) {
+            int firstCol, int cols) {
         for (int i = firstRow; i < rows; i++) {
             for (int j = firstCol; j < cols; j++) {
-                float value = Lanes.get(from, fromAt + i * fromRow + 4L * j);
-                long at = toAt + j * toRow + 4L * i;
-                Lanes.set(to, at, add ? Lanes.get(to, at) + value : value);
+                Lanes.set(to, toAt + j * toRow + 4L * i, Lanes.get(from, fromAt + i * fromRow + 4L * j));
             }
         }
     }
@@ -97,7 +78,7 @@ final class Transposer {
             exchange(square, 0, BYTES, square, 0, BYTES, N, 1, XOR_1, BIT_1);
         } else {
             Copies.zeroRow(square, 0, N * N);
-            edge(from, fromAt, fromRow, square, 0, BYTES, 0, rows, 0, cols, false);
+            edge(from, fromAt, fromRow, square, 0, BYTES, 0, rows, 0, cols);
         }
     }
 
@@ -121,18 +102,6 @@ final class Transposer {
         }
         if (add) {
             add(square, to, toAt, toRow, N / 2);
-        }
-    }
-
-    private static void square(
-            MemorySegment from, long fromAt, long fromRow, MemorySegment to, long toAt, long toRow, boolean add,
-            MemorySegment square) {
-        rounds(from, fromAt, fromRow, N, square);
-        if (add) {
-            exchange(square, 0, BYTES, square, 0, BYTES, N, 1, XOR_1, BIT_1);
-            add(square, to, toAt, toRow, N);
-        } else {
-            exchange(square, 0, BYTES, to, toAt, toRow, N, 1, XOR_1, BIT_1);
         }
     }
 
