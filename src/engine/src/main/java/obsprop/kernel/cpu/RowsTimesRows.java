@@ -42,10 +42,9 @@ final class RowsTimesRows {
     private static final int WIDENED_ROW = DEPTH + 16;
     /** Floats from token to token of a panel of Y: the same. */
     private static final int TURNED_ROW = CHUNK_ROWS + 16;
-
     /**
-     * Threads of which each packs X for itself: where another core has read or written a line, to write it takes five times as long, and
-     * so does the first look at what that core has packed. More would pack longer than that.
+     * Threads of which each packs X for itself: a copy for all passes from core to core when it is written and when it is first read, which
+     * takes longer. Of more threads each would pack for too large a part of its time.
      */
     private static final int MOST_PACKERS = 4;
     /** Tokens up to which they do: more are read from L3 either way. */
