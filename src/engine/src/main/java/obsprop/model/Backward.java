@@ -17,10 +17,13 @@ import obsprop.tensor.Tensor;
  * cotangents of one layer, for at most {@code chunk} cotangents at a time. Reusable; not safe for concurrent use.
  */
 public final class Backward implements AutoCloseable {
+    /** Cotangents of a row within a block, in rows of the stream, about: what kind of memory they lie in hangs on it. */
+    private static final int WITHIN = 10;
+
     private final ActivationCache cache;
     private final Kernels kernels;
     private final int chunk;
-    private final Arena arena = Arena.ofShared();
+    private final Arena arena;
     private final Tensor d;
     private final Block.Cotangents scratch;
 
@@ -40,8 +43,10 @@ public final class Backward implements AutoCloseable {
         this.kernels = cache.model().kernels();
         this.chunk = chunk;
         int rows = Math.multiplyExact(chunk, cache.segments().rows());
+        int width = cache.model().config().dModel();
+        arena = kernels.newArena((long) rows * width * kernels.activationType().bytes() * (1 + WITHIN));
         try {
-            d = kernels.allocate(arena, rows, cache.model().config().dModel());
+            d = kernels.allocate(arena, rows, width);
             scratch = Block.Cotangents.allocate(kernels, arena, rows, cache.model().block(0));
         } catch (RuntimeException | Error e) {
             arena.close();

@@ -20,11 +20,15 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import obsprop.model.ActivationCache;
+import obsprop.model.Backward;
 import obsprop.model.Batch;
+import obsprop.model.Injection;
 import obsprop.model.Keep;
+import obsprop.model.Point;
 import obsprop.model.Transformer;
 import obsprop.model.family.DemoModel;
 import obsprop.model.family.ModelLoader;
+import obsprop.model.layer.Rules;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
 import org.junit.jupiter.api.Test;
@@ -85,6 +89,41 @@ class SlabsTest {
                 model.forward(one, few);
                 assertArrayEquals(few.residual(layers).toFloats(), many.residual(layers).slice(0, 7 * tokens, 8 * tokens).toFloats());
             }
+        }
+    }
+
+    /** 96 cotangents of 128 rows at once take more than that, too; one of them takes less. */
+    @Test
+    void aSweepInSlabsIsTheSweep() {
+        assumeTrue(HugePages.exist(), "no huge pages on this system");
+        int tokens = 128;
+        int cotangents = 96;
+        int watched = 61;
+        try (DemoModel demo = DemoModel.unpack();
+                CpuKernels kernels = CpuKernels.create(2);
+                Transformer model = ModelLoader.open(demo.directory(), kernels);
+                ActivationCache cache = model.forward(Batch.of(new Random(1).ints(tokens, 0, 700).toArray()));
+                Arena arena = Arena.ofShared();
+                Backward many = new Backward(cache, cotangents);
+                Backward few = new Backward(cache, 1)) {
+            int layers = model.config().nLayers();
+            Random random = new Random(2);
+            Tensor[] y = new Tensor[cotangents];
+            for (int i = 0; i < cotangents; i++) {
+                float[] vector = new float[model.config().dModel()];
+                for (int j = 0; j < vector.length; j++) {
+                    vector[j] = random.nextFloat() - 0.5f;
+                }
+                y[i] = Tensor.ofFloats(arena, vector, 1, vector.length);
+            }
+            List<Injection> all = IntStream.range(0, cotangents)
+                    .mapToObj(i -> new Injection(i, layers, Point.INPUT, tokens - 1, y[i])).toList();
+            var one = new Injection(0, layers, Point.INPUT, tokens - 1, y[watched]);
+            float[][] got = new float[2][];
+            many.sweep(cotangents, all, Rules.EXACT, 0, (layer, point, first, d) ->
+                    got[0] = d.slice(0, watched * tokens, (watched + 1) * tokens).toFloats());
+            few.sweep(1, List.of(one), Rules.EXACT, 0, (layer, point, first, d) -> got[1] = d.toFloats());
+            assertArrayEquals(got[1], got[0]);
         }
     }
 
