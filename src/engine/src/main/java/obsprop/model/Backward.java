@@ -17,8 +17,8 @@ import obsprop.tensor.Tensor;
  * cotangents of one layer, for at most {@code chunk} cotangents at a time. Reusable; not safe for concurrent use.
  */
 public final class Backward implements AutoCloseable {
-    /** Cotangents of a row within a block, in rows of the stream, about: what kind of memory they lie in hangs on it. */
-    private static final int WITHIN = 10;
+    /** Cotangents that a row has at once, in rows of the stream: about, as most models have it. */
+    private static final int AT_ONCE = 11;
 
     private final ActivationCache cache;
     private final Kernels kernels;
@@ -44,7 +44,7 @@ public final class Backward implements AutoCloseable {
         this.chunk = chunk;
         int rows = Math.multiplyExact(chunk, cache.segments().rows());
         int width = cache.model().config().dModel();
-        arena = kernels.newArena((long) rows * width * kernels.activationType().bytes() * (1 + WITHIN));
+        arena = kernels.newArena((long) rows * width * kernels.activationType().bytes() * AT_ONCE);
         try {
             d = kernels.allocate(arena, rows, width);
             scratch = Block.Cotangents.allocate(kernels, arena, rows, cache.model().block(0));

@@ -77,4 +77,9 @@ final class Lanes {
     static int whole(int n) {
         return n - n % N;
     }
+
+    /** The least multiple of {@link #N} that is at least {@code n}. */
+    static int padded(int n) {
+        return whole(n + N - 1);
+    }
 }

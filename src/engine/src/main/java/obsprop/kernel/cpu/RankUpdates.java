@@ -109,7 +109,7 @@ final class RankUpdates {
     /** Sums over {@code from <= row < to}, for columns from {@code col} on, from byte {@code at} on. */
     private void sumBlock(Scratch scratch, int from, int to, int col, int cols, MemorySegment sums, long at) {
         for (int t = 0; t < m; t++) {
-            Copies.zeroRow(sums, at + sumRow * t, padded(cols));
+            Copies.zeroRow(sums, at + sumRow * t, Lanes.padded(cols));
         }
         for (int row = from; row < to; row += ROWS) {
             if (pairs()) {
@@ -123,7 +123,7 @@ final class RankUpdates {
     /** Adds the sums of a block to those before. */
     private void addSums(MemorySegment sums, long at, int col, int cols) {
         for (int t = 0; t < m; t++) {
-            Copies.addRow(1f, sums, at + sumRow * t, kept, keptAt(0, col) + sumRow * t, padded(cols));
+            Copies.addRow(1f, sums, at + sumRow * t, kept, keptAt(0, col) + sumRow * t, Lanes.padded(cols));
         }
     }
 
@@ -143,13 +143,9 @@ final class RankUpdates {
         return w.type == DType.BF16 && n % (2 * Lanes.N) == 0 && k % ROWS == 0;
     }
 
-    private static int padded(int cols) {
-        return Gemm.ceil(cols, Lanes.N) * Lanes.N;
-    }
-
     private void update(Scratch scratch, int row, int rows, int col, int cols, MemorySegment sums, long at) {
         long d = 4L * row * m;
-        int padded = padded(cols);
+        int padded = Lanes.padded(cols);
         if (w.type == DType.F32 && rows == ROWS && padded == cols) {
             Tiles.addRank4(w.segment, w.bytes(row, col), 4 * w.row, coefficients, d, m, cols, sums, at, sumRow);
             return;

@@ -88,9 +88,9 @@ final class RowsTimesRows {
         pieces.cut(n, UNIT_ROWS, CHUNK_ROWS, OVERHEAD_ROWS, workers);
         slabChunks = Math.clamp(IN_L3 / ((long) CHUNK_PANELS * TOKENS * Math.max(1, k)), 1, panelChunks());
         call = CALLS.incrementAndGet();
-        boolean own = workers.threads() <= MOST_PACKERS && m <= MOST_OWN;
-        forAll = own ? MemorySegment.NULL : shared.floats(Slot.PACK, packedFloats());
-        if (!own) {
+        forAll = MemorySegment.NULL;
+        if (workers.threads() > MOST_PACKERS || m > MOST_OWN) {
+            forAll = shared.floats(Slot.PACK, packedFloats());
             Gemm.launch(workers, pack, packChunks(), 8L * m * k);
         }
         Gemm.launch(workers, turned, pieces.count() * panelChunks(), (long) m * n * k);
@@ -186,10 +186,9 @@ final class RowsTimesRows {
     private void write(Scratch scratch, MemorySegment result, int row, int rows, int firstPanel, int lastPanel) {
         MemorySegment square = scratch.floats(Slot.SQUARE, (long) Lanes.N * Lanes.N);
         MemorySegment turnedPanel = scratch.floats(Slot.GATHERED, (long) TOKENS * TURNED_ROW);
-        int wholeRows = Gemm.ceil(rows, Lanes.N) * Lanes.N;
         for (int panel = firstPanel; panel < lastPanel; panel++) {
             int token = panel * TOKENS;
-            Transposer.run(result, resultAt(panel - firstPanel, 0), 4L * TOKENS, turnedPanel, 0, 4L * TURNED_ROW, wholeRows, TOKENS, square);
+            Transposer.run(result, resultAt(panel - firstPanel, 0), 4L * TOKENS, turnedPanel, 0, 4L * TURNED_ROW, Lanes.padded(rows), TOKENS, square);
             Tiles.write(turnedPanel, 4L * TURNED_ROW, Math.min(TOKENS, m - token), rows, y.segment, y.bytes(token, row), 4 * y.row, add);
         }
     }

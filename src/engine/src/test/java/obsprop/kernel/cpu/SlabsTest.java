@@ -31,6 +31,7 @@ import obsprop.model.family.ModelLoader;
 import obsprop.model.layer.Rules;
 import obsprop.tensor.DType;
 import obsprop.tensor.Tensor;
+import obsprop.testing.Tensors;
 import org.junit.jupiter.api.Test;
 
 class SlabsTest {
@@ -110,11 +111,7 @@ class SlabsTest {
             Random random = new Random(2);
             Tensor[] y = new Tensor[cotangents];
             for (int i = 0; i < cotangents; i++) {
-                float[] vector = new float[model.config().dModel()];
-                for (int j = 0; j < vector.length; j++) {
-                    vector[j] = random.nextFloat() - 0.5f;
-                }
-                y[i] = Tensor.ofFloats(arena, vector, 1, vector.length);
+                y[i] = Tensors.random(arena, DType.F32, random, 0.5, 1, model.config().dModel());
             }
             List<Injection> all = IntStream.range(0, cotangents)
                     .mapToObj(i -> new Injection(i, layers, Point.INPUT, tokens - 1, y[i])).toList();
